@@ -1,0 +1,14 @@
+"""Generated from docs/deprecations.toml; do not edit."""
+
+from typing import Final
+
+MESSAGES: Final[dict[str, str]] = {
+    "ANT-0001": 'antiphon.web.Application(loop=) is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: leave it out: the application belongs to the loop that runs it',
+    "ANT-0002": 'antiphon.web.Application.loop is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: asyncio.get_running_loop() or asyncio.create_task()',
+    "ANT-0003": 'old-style middleware factories is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: an async def middleware(request, handler) decorated with @web.middleware',
+    "ANT-0004": 'loop= arguments of antiphon.client are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: leave it out: the running loop is used',
+    "ANT-0005": 'antiphon.core.BasicAuth is deprecated since antiphon-core 0.1.0 and goes not before 2028-05-22; instead: antiphon.core.encode_basic_auth() and an Authorization header',
+    "ANT-0006": "auth= and proxy_auth= arguments of antiphon.client are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: headers={'Authorization': encode_basic_auth(...)} or proxy_headers=",
+    "ANT-0007": 'antiphon.core.streamer is deprecated since antiphon-core 0.1.0 and goes not before 2028-05-22; instead: an async generator passed as data= or body=',
+    "ANT-0008": 'verify_ssl=, ssl_context= and fingerprint= arguments of antiphon.client are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: ssl=False, ssl=context or ssl=Fingerprint(...)',
+}

@@ -1,0 +1,1 @@
+"""asyncio glue: the only place below web and client that knows transports and tasks."""
