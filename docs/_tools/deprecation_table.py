@@ -18,12 +18,18 @@ def table_text() -> str:
         "MESSAGES: Final[dict[str, str]] = {",
     ]
     for entry in tomllib.loads(REGISTRY.read_text())["entry"]:
-        verb = "are" if entry["object"].split(" ")[0].endswith("s") or "arguments" in entry["object"] else "is"
+        verb = (
+            "are"
+            if entry["object"].split(" ")[0].endswith("s") or "arguments" in entry["object"]
+            else "is"
+        )
         text = (
             f"{entry['object']} {verb} deprecated since {entry['package']} {entry['since']}"
             f" and goes not before {entry['remove_not_before']}; instead: {entry['replacement']}"
         )
-        lines.append(f"    {entry['id']!r}: {text!r},".replace("'ANT", '"ANT').replace("': ", '": ', 1))
+        lines.append(
+            f"    {entry['id']!r}: {text!r},".replace("'ANT", '"ANT').replace("': ", '": ', 1)
+        )
     lines.append("}")
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,188 @@
+"""Every check and every tool of the repository, one session each.
+
+``nox -l`` lists them. With uv on the path, environments are made by uv; else
+by virtualenv.
+"""
+
+import functools
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["tests", "lint", "types"]
+
+ROOT = pathlib.Path(__file__).resolve().parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PACKAGES = ["core", "web", "client", "testing"]
+SUPPORTED = ["3.11", "3.12", "3.13"]
+EDITABLE = [part for name in PACKAGES for part in ("-e", f"packages/{name}")]
+
+
+def group(name: str) -> list[str]:
+    """Return the pinned tools of one dependency group."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+@functools.cache
+def works(version: str) -> bool:
+    """Tell whether ``python<version>`` is there and runs: a shim on the path may be hollow."""
+    program = shutil.which(f"python{version}")
+    if program is None:
+        return False
+    try:
+        done = subprocess.run(
+            [program, "-c", "import venv, sys; print(*sys.version_info[:2], sep='.')"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def interpreters() -> list[str]:
+    """Return the supported versions within reach, at least the one that runs nox."""
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    found = [version for version in SUPPORTED if version == own or works(version)]
+    return found or [own]
+
+
+def newest() -> str:
+    """Return the newest supported version within reach."""
+    return interpreters()[-1]
+
+
+def python_of(version: str) -> str:
+    """Name *version* so that nox finds it even where only ``python3`` is on the path."""
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return sys.executable if version == own and not works(version) else version
+
+
+INTERPRETERS = [python_of(version) for version in interpreters()]
+NEWEST = python_of(newest())
+
+
+@nox.session(python=INTERPRETERS)
+def tests(session: nox.Session) -> None:
+    """Run every test of every package, all four editable."""
+    session.install(*EDITABLE, *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def modes(session: nox.Session) -> None:
+    """Run the tests under ``-O`` and in development mode: neither may change behaviour."""
+    session.install(*EDITABLE, *group("test"))
+    arguments = session.posargs or ["-m", "not subprocess"]
+    session.run("python", "-O", "-m", "pytest", "-p", "no:cacheprovider", *arguments)
+    session.run("python", "-X", "dev", "-m", "pytest", "-p", "no:cacheprovider", *arguments)
+
+
+@nox.session(python=NEWEST)
+def demo(session: nox.Session) -> None:
+    """Serve a small file store and drive it with the client; ``-- --once`` ends after that."""
+    session.install(*EDITABLE, "aiosqlite", "rich")
+    session.run("python", "docs/examples/filestore/demo.py", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def lint(session: nox.Session) -> None:
+    """Check style, and the architecture by its import contracts."""
+    session.install(*EDITABLE, *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--config", "pyproject.toml")
+
+
+@nox.session(python=NEWEST)
+def types(session: nox.Session) -> None:
+    """Check types with mypy --strict and pyright; checking too few files is a failure."""
+    session.install(*EDITABLE, *group("types"), *group("test"))
+    sources = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("packages/*/src/**/*.py"))
+    said = session.run("mypy", *sources, silent=True)
+    count = re.search(r"no issues found in (\d+) source files", str(said))
+    if count is None or int(count[1]) < len(sources):
+        session.error(f"mypy checked too little of {len(sources)} files: {said}")
+    session.log(str(said).strip())
+    said = session.run("basedpyright", "--outputjson", silent=True, success_codes=[0, 1], log=False)
+    report = json.loads(str(said)[str(said).index("{") :])
+    for row in report["generalDiagnostics"]:
+        if row["severity"] == "error":
+            place = pathlib.Path(row["file"]).relative_to(ROOT)
+            session.log(f"{place}:{row['range']['start']['line'] + 1}: {row['message']}")
+    summary = report["summary"]
+    session.log(f"pyright: {summary['errorCount']} errors in {summary['filesAnalyzed']} files")
+    if summary["errorCount"] or summary["filesAnalyzed"] < len(sources):
+        session.error(f"pyright: errors, or fewer than {len(sources)} files checked")
+
+
+@nox.session(python=NEWEST)
+def wheels(session: nox.Session) -> None:
+    """Build wheel and sdist of each package and prove each way of installing them."""
+    session.install(*group("build"))
+    target = pathlib.Path(session.create_tmp()).resolve() / "dist"
+    session.run("python", ".ci/build.py", str(target))
+    session.run("python", ".ci/install_stories.py", str(target), *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install(*EDITABLE, *group("docs"))
+    session.run(
+        "sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html",
+        *session.posargs,
+    )  # fmt: skip
+    session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
+
+
+@nox.session(python=NEWEST)
+def bench(session: nox.Session) -> None:
+    """Measure against peers in one interleaved run (``-- server``, ``client`` or ``micro``)."""
+    session.install(*EDITABLE, *group("bench"))
+    session.run("python", "packages/testing/benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def fuzz(session: nox.Session) -> None:
+    """Run each fuzz target for a fixed time (``-- SECONDS``, 20 by default)."""
+    session.install(*EDITABLE, *group("test"), *group("fuzz"))
+    seconds = session.posargs[0] if session.posargs else "20"
+    targets = sorted(ROOT.glob("packages/*/tests/fuzz/fuzz_*.py"))
+    if not targets:
+        session.error("there is no fuzz target")
+    for target in targets:
+        corpus = target.with_suffix("")
+        corpus.mkdir(exist_ok=True)
+        session.run("python", str(target), str(corpus), f"-max_total_time={seconds}")
+
+
+@nox.session(python=NEWEST)
+def deprecations(session: nox.Session) -> None:
+    """Check the registry of deprecations against code and tests; ``-- --write`` writes the texts."""
+    session.install(*EDITABLE, *group("test"), *group("release"))
+    session.run("python", "docs/_tools/deprecation_table.py", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def release(session: nox.Session) -> None:
+    """Release one package: ``nox -s release -- web 0.2.0``."""
+    session.install(*EDITABLE, *group("test"), *group("release"), *group("build"))
+    session.run("python", "docs/_tools/release.py", *session.posargs)
+
+
+@nox.session(name="publish-rehearsal", python=NEWEST)
+def publish_rehearsal(session: nox.Session) -> None:
+    """Publish all four to a package index on loopback and install them from there."""
+    session.install(*group("release"), *group("build"))
+    session.run("python", "docs/_tools/publish_rehearsal.py", *session.posargs)
