@@ -42,7 +42,7 @@ _MAX_CODINGS: Final = 2
 """Codings on top of one another. Servers use one; each multiplies what a bomb can do."""
 
 _MAX_MEMBERS: Final = 1000
-"""gzip members or Zstandard frames in one content. Each costs a new state for as few as 20 bytes."""
+"""gzip members or Zstandard frames in one content. Each costs a new state, for 20 bytes."""
 
 _MIN_WINDOW: Final = 256
 """Bytes of input per step at least, however little output is asked for."""
@@ -135,7 +135,7 @@ def set_zlib_backend(new_zlib_backend: ModuleType) -> None:
     ]
     if missing:
         raise TypeError(f"{new_zlib_backend!r} is no zlib: it has no {', '.join(missing)}")
-    global _backend
+    global _backend  # noqa: PLW0603  # a setting of the process, as documented
     _backend = cast("ZlibBackend", new_zlib_backend)
 
 
@@ -151,7 +151,7 @@ def _import_brotli() -> Any:  # the two packages have no types in common
             module = importlib.import_module(name)
         except ImportError:
             continue
-        # Before 1.2 output could not be bounded (CVE-2025-66471's sibling in brotli itself).
+        # Before 1.2 there was no way to bound what one call puts out.
         if hasattr(module.Decompressor, "can_accept_more_data"):
             return module
     return None
@@ -168,7 +168,7 @@ def _import_zstd() -> Any:  # the standard one has types only from 3.14 on
 
 
 def available_codings() -> tuple[str, ...]:
-    """Return the codings that content can be decoded from here, as ``Accept-Encoding`` lists them."""
+    """Return the codings that content can be decoded from here, for ``Accept-Encoding``."""
     codings = ["gzip", "deflate"]
     if _import_brotli() is not None:
         codings.append("br")
@@ -228,6 +228,7 @@ class _Stage(Protocol):
 
     def step(self, data: bytes | memoryview, size: int) -> bytes:
         """Decode *data* into *size* bytes at most."""
+        ...
 
     def finish(self) -> None: ...
 
@@ -309,8 +310,12 @@ class _BrotliStage:
             out: bytes = decompressor.process(data, output_buffer_limit=size)
         except self._brotli.error as exc:
             raise _undecodable("br", exc) from exc
-        self.more = not decompressor.can_accept_more_data()
-        if len(out) > size:  # the limit is where its buffer stops growing, not a maximum
+        # The limit is where its buffer stops growing and not a maximum: there may be output left
+        # behind, and at the same time more in hand than was asked for.
+        self.more = not decompressor.is_finished() and (
+            len(out) >= size or not decompressor.can_accept_more_data()
+        )
+        if len(out) > size:
             self._surplus = out
             return self._take(size)
         return out
@@ -321,7 +326,7 @@ class _BrotliStage:
         if self._at >= len(self._surplus):
             self._surplus = b""
             self._at = 0
-            self.more = not self._decompressor.can_accept_more_data()
+            self.more = not self._decompressor.is_finished()
         else:
             self.more = True
         return out
@@ -477,13 +482,10 @@ class _ChainDecoder(ContentDecoder):
     def decompress(self, data: bytes, max_length: int) -> bytes:
         # One step each, also if nothing comes out: what lies between the codings may be
         # large and mean nothing, and must not be worked through in one call.
+        between = b""
         if data or self._inner.needs_input:
-            between = b""
-            if self._inner.needs_input or data:
-                between = self._outer.decompress(data, max_length)
-            out = self._inner.decompress(between, max_length)
-        else:
-            out = self._inner.decompress(b"", max_length)
+            between = self._outer.decompress(data, max_length)
+        out = self._inner.decompress(between, max_length)
         self.needs_input = self._inner.needs_input and self._outer.needs_input
         return out
 
@@ -512,11 +514,10 @@ def decoder(
         raise ContentEncodingError(f"More than {max_codings} content codings")
     if not names:
         return _StageDecoder(_IdentityStage())
-    made: ContentDecoder | None = None
-    for name in names:
-        stage = _StageDecoder(_stage(name, max_members))
-        made = stage if made is None else _ChainDecoder(stage, made)
-    assert made is not None
+    first, *others = [_StageDecoder(_stage(name, max_members)) for name in names]
+    made: ContentDecoder = first
+    for outer in others:
+        made = _ChainDecoder(outer, made)
     return made
 
 
@@ -576,11 +577,12 @@ class _DeflateEncoder(ContentEncoder):
 
     def __init__(self, wbits: int, level: int | None, strategy: int | None) -> None:
         self._backend = backend = _backend
-        if level is None:
+        if level is None or level == zlib.Z_DEFAULT_COMPRESSION:
             level = backend.Z_DEFAULT_COMPRESSION
-        elif level < 0 or level > backend.Z_BEST_COMPRESSION:
-            # Levels are zlib's; isal has four of them and means the same by the last.
-            level = backend.Z_BEST_COMPRESSION if level > 0 else backend.Z_DEFAULT_COMPRESSION
+        elif not 0 <= level <= 9:
+            raise ValueError(f"level must be 0 to 9, not {level}")
+        else:
+            level = min(level, backend.Z_BEST_COMPRESSION)  # isal ends at 3
         self._compressor = backend.compressobj(
             level=level, wbits=wbits, strategy=0 if strategy is None else strategy
         )
@@ -598,9 +600,11 @@ class _BrotliEncoder(ContentEncoder):
     __slots__ = ("_compressor",)
 
     def __init__(self, level: int | None) -> None:
-        self._compressor = _import_brotli().Compressor(
-            quality=_BROTLI_QUALITY if level is None else level, lgwin=_BROTLI_WINDOW_LOG
-        )
+        if level is None:
+            level = _BROTLI_QUALITY
+        elif not 0 <= level <= 11:
+            raise ValueError(f"level must be 0 to 11, not {level}")
+        self._compressor = _import_brotli().Compressor(quality=level, lgwin=_BROTLI_WINDOW_LOG)
 
     def compress(self, data: Byteish) -> bytes:
         out: bytes = self._compressor.process(data)
@@ -620,6 +624,8 @@ class _ZstdEncoder(ContentEncoder):
         parameter = zstd.CompressionParameter
         options = {}
         if level is not None:
+            if not 1 <= level <= 22:
+                raise ValueError(f"level must be 1 to 22, not {level}")
             options[parameter.compression_level] = level
             if level > 19:  # the levels whose own window is larger than RFC 9659 allows
                 options[parameter.window_log] = _ZSTD_WINDOW_LOG
