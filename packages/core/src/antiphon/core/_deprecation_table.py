@@ -11,4 +11,10 @@ MESSAGES: Final[dict[str, str]] = {
     "ANT-0006": "auth= and proxy_auth= arguments of antiphon.client are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: headers={'Authorization': encode_basic_auth(...)} or proxy_headers=",
     "ANT-0007": 'antiphon.core.streamer is deprecated since antiphon-core 0.1.0 and goes not before 2028-05-22; instead: an async generator passed as data= or body=',
     "ANT-0008": 'verify_ssl=, ssl_context= and fingerprint= arguments of antiphon.client are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: ssl=False, ssl=context or ssl=Fingerprint(...)',
+    "ANT-0009": 'antiphon.web.StreamResponse.enable_chunked_encoding(chunk_size=) is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: leave it out: each write is a chunk',
+    "ANT-0010": 'antiphon.web.StreamResponse.enable_compression(force=<bool>) is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: a ContentCoding, or nothing to negotiate',
+    "ANT-0011": 'antiphon.web.StreamResponse.output_length is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: StreamResponse.body_length',
+    "ANT-0012": "antiphon.web.BaseRequest.message is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: the request's own properties, such as method, raw_path, version and headers",
+    "ANT-0013": 'antiphon.web.BaseRequest.loop is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: asyncio.get_running_loop()',
+    "ANT-0014": 'antiphon.web.BaseRequest.has_body is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: BaseRequest.can_read_body',
 }
