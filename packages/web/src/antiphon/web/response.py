@@ -1,0 +1,971 @@
+"""A response as data, and how it is sent through an exchange."""
+
+import datetime
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from concurrent.futures import Executor
+from enum import Enum
+from http import HTTPStatus
+from http.cookies import SimpleCookie
+from typing import Any, Final, TypeVar, cast, overload
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from antiphon.core import hdrs
+from antiphon.core.aio.exchange import ServerExchange
+from antiphon.core.aio.payload import PAYLOAD_REGISTRY, Payload
+from antiphon.core.aio.writer import AbstractStreamWriter, ContentWriter
+from antiphon.core.coding import ContentCoding
+from antiphon.core.deprecations import warn_deprecated
+from antiphon.core.fields.etag import ETag
+from antiphon.core.typedefs import Byteish, LooseHeaders
+
+from ._compression import StreamCompressor, choose_coding
+from ._cookies import ResponseCookies
+from ._headers import OCTET_STREAM, HeadersMixin, content_media_type
+from .keys import ResponseKey
+from .request import BaseRequest
+
+__all__ = (
+    "ContentCoding",
+    "Response",
+    "StreamResponse",
+    "json_bytes_response",
+    "json_response",
+)
+
+_T = TypeVar("_T")
+JSONEncoder = Callable[[Any], str]
+JSONBytesEncoder = Callable[[Any], bytes]
+
+
+class _Sentinel(Enum):
+    MISSING = "missing"
+
+
+_MISSING: Final = _Sentinel.MISSING
+
+REASON_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+
+# RFC 9112 section 4: a reason phrase has no control characters. CVE-2026-34519, CVE-2025-67724.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_ETAG_TEXT: Final = re.compile(r"[\x21\x23-\x7e\x80-\xff]*")
+
+_NO_CONTENT: Final = frozenset((204, 304))
+"""Statuses whose responses never have content (RFC 9110 section 6.4.1)."""
+
+_TEXT_HEADERS: Final = CIMultiDict([(hdrs.CONTENT_TYPE, "text/plain; charset=utf-8")])
+_JSON_HEADERS: Final = CIMultiDict([(hdrs.CONTENT_TYPE, "application/json; charset=utf-8")])
+
+
+class StreamResponse(HeadersMixin, MutableMapping[str | ResponseKey[Any], Any]):
+    """A response whose content is written piece by piece.
+
+    Args:
+        status: The status code, 200 to 999.
+        reason: The reason phrase; the standard one of *status* by default.
+        headers: Fields to send.
+
+    A response belongs to the request it was prepared for and cannot be sent twice.
+    Items (``response["key"]``) are for middlewares and signals; nothing of them is sent.
+    """
+
+    # Most responses set few of these. As defaults of the class they cost nothing to make;
+    # no __slots__, because HTTPException is a response and an exception at once.
+    _reason: str | None = None
+    _exchange: ServerExchange | None = None
+    _request: BaseRequest | None = None
+    _writer: ContentWriter | None = None
+    _eof_sent = False
+    _omit_content = False
+    _keep_alive: bool | None = None
+    _chunked = False
+    _compression = False
+    _compression_force: ContentCoding | None = None
+    _compression_strategy: int | None = None
+    _compressor: StreamCompressor | None = None
+    _cookies: ResponseCookies | None = None
+    _trailers: CIMultiDict[str] | None = None
+    _state: "dict[str | ResponseKey[Any], Any] | None" = None
+
+    # False once anything was asked for that `Response._send_whole` does not do.
+    _plain = True
+
+    def __init__(
+        self,
+        *,
+        status: int = 200,
+        reason: str | None = None,
+        headers: LooseHeaders | None = None,
+        _real_headers: CIMultiDict[str] | None = None,
+    ) -> None:
+        if _real_headers is not None:
+            self._headers = _real_headers
+        elif headers is None:
+            self._headers = CIMultiDict()
+        else:
+            self._headers = CIMultiDict(headers)
+        self._set_status(status, reason)
+
+    # --- status
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the head was handed to the connection."""
+        return self._writer is not None or self._eof_sent
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._status
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+        if self._reason is not None:
+            return self._reason
+        return REASON_PHRASES.get(self._status, "")
+
+    def set_status(self, status: int, reason: str | None = None) -> None:
+        """Set status code and reason phrase.
+
+        Raises:
+            RuntimeError: The head was sent.
+            ValueError: *reason* contains control characters.
+        """
+        if self.prepared:
+            raise RuntimeError(
+                "Cannot change the response status code after the headers have been sent"
+            )
+        self._set_status(status, reason)
+
+    def _set_status(self, status: int, reason: str | None) -> None:
+        self._status = int(status)
+        if reason is not None:
+            if _CONTROL.search(reason) is not None:
+                raise ValueError("Reason cannot contain \\r, \\n or other control characters")
+            self._reason = reason
+
+    @property
+    def task(self) -> Any:
+        """The task that serves the request this response was prepared for, else ``None``."""
+        return None if self._exchange is None else self._exchange.task
+
+    # --- connection
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Whether the connection may go on after this response; ``None`` leaves it to the request."""
+        return self._keep_alive
+
+    def force_close(self) -> None:
+        """Close the connection after this response."""
+        self._keep_alive = False
+        self._plain = False
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the chunked transfer coding was asked for."""
+        return self._chunked
+
+    def enable_chunked_encoding(self, chunk_size: int | None = None) -> None:
+        """Ask for the chunked transfer coding; a connection without it ignores the wish.
+
+        Raises:
+            RuntimeError: There is a Content-Length.
+        """
+        if hdrs.CONTENT_LENGTH in self._headers:
+            raise RuntimeError("You can't enable chunked encoding when a content length is set")
+        if chunk_size is not None:
+            warn_deprecated("ANT-0009")
+        self._chunked = True
+        self._plain = False
+
+    @property
+    def compression(self) -> bool:
+        """Whether compression was asked for."""
+        return self._compression
+
+    def enable_compression(
+        self, force: ContentCoding | bool | None = None, strategy: int | None = None
+    ) -> None:
+        """Compress the content if the client accepts it, or anyway.
+
+        Args:
+            force: A coding to use whatever the client accepts; by default the best of those
+                that it accepts is chosen (zstd and br where their packages are installed).
+            strategy: A strategy of zlib, for gzip and deflate.
+
+        Content that has a ``Content-Encoding`` already is left as it is.
+        """
+        if isinstance(force, bool):
+            warn_deprecated("ANT-0010")
+            force = ContentCoding.deflate if force else ContentCoding.identity
+        self._compression = True
+        self._compression_force = force
+        self._compression_strategy = strategy
+        self._plain = False
+
+    # --- fields
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The fields to send."""
+        return self._headers
+
+    @property
+    def cookies(self) -> SimpleCookie:
+        """The cookies to set; see `set_cookie`."""
+        return self._response_cookies().jar
+
+    def _response_cookies(self) -> ResponseCookies:
+        if self._cookies is None:
+            self._cookies = ResponseCookies()
+            self._plain = False
+        return self._cookies
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str,
+        *,
+        expires: str | None = None,
+        domain: str | None = None,
+        max_age: int | str | None = None,
+        path: str = "/",
+        secure: bool | None = None,
+        httponly: bool | None = None,
+        version: str | None = None,
+        samesite: str | None = None,
+        partitioned: bool | None = None,
+    ) -> None:
+        """Set or replace a cookie (RFC 6265 section 4.1).
+
+        Raises:
+            http.cookies.CookieError: *name* is no cookie name.
+            ValueError: An attribute contains ``;`` or control characters.
+        """
+        self._response_cookies().set(
+            name,
+            value,
+            expires=expires,
+            domain=domain,
+            max_age=max_age,
+            path=path,
+            secure=secure,
+            httponly=httponly,
+            version=version,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+
+    def del_cookie(
+        self,
+        name: str,
+        *,
+        domain: str | None = None,
+        path: str = "/",
+        secure: bool | None = None,
+        httponly: bool | None = None,
+        samesite: str | None = None,
+    ) -> None:
+        """Make the client forget a cookie; *domain* and *path* are those it was set with."""
+        cookies = self._response_cookies()
+        cookies.discard(name)
+        cookies.set(
+            name,
+            "",
+            max_age=0,
+            expires="Thu, 01 Jan 1970 00:00:00 GMT",
+            domain=domain,
+            path=path,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+        )
+
+    @property
+    def content_length(self) -> int | None:
+        """The size of the content in bytes, where it is known."""
+        return super().content_length
+
+    @content_length.setter
+    def content_length(self, value: int | None) -> None:
+        if value is None:
+            self._headers.pop(hdrs.CONTENT_LENGTH, None)
+            return
+        if self._chunked:
+            raise RuntimeError("You can't set content length when chunked encoding is enabled")
+        self._headers[hdrs.CONTENT_LENGTH] = str(int(value))
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters."""
+        return super().content_type
+
+    @content_type.setter
+    def content_type(self, value: str) -> None:
+        self._set_media_type(str(value), self.charset)
+
+    @property
+    def charset(self) -> str | None:
+        """The ``charset`` parameter of the media type."""
+        return super().charset
+
+    @charset.setter
+    def charset(self, value: str | None) -> None:
+        content_type = self.content_type
+        if content_type == OCTET_STREAM:
+            raise RuntimeError(
+                "Setting charset for application/octet-stream doesn't make sense, "
+                "setup content_type first"
+            )
+        self._set_media_type(content_type, None if value is None else str(value).lower())
+
+    def _set_media_type(self, content_type: str, charset: str | None) -> None:
+        self._headers[hdrs.CONTENT_TYPE] = (
+            content_type if charset is None else f"{content_type}; charset={charset}"
+        )
+
+    @property
+    def last_modified(self) -> datetime.datetime | None:
+        """``Last-Modified`` as a datetime in UTC; may be set to one, a timestamp or text."""
+        from antiphon.core.fields.dates import parse_http_date
+
+        value = self._headers.get(hdrs.LAST_MODIFIED)
+        return None if value is None else parse_http_date(value)
+
+    @last_modified.setter
+    def last_modified(self, value: "float | datetime.datetime | str | None") -> None:
+        if value is None:
+            self._headers.pop(hdrs.LAST_MODIFIED, None)
+        elif isinstance(value, str):
+            self._headers[hdrs.LAST_MODIFIED] = value
+        elif isinstance(value, datetime.datetime):
+            self._headers[hdrs.LAST_MODIFIED] = _http_date(value.utctimetuple())
+        elif isinstance(value, (int, float)):
+            # Up to the next second: a date in the past would let a change go unseen.
+            self._headers[hdrs.LAST_MODIFIED] = _http_date(time.gmtime(-(-value // 1)))
+        else:
+            raise TypeError(f"Unsupported type for last_modified: {type(value).__name__}")
+
+    @property
+    def etag(self) -> ETag | None:
+        """``ETag``; may be set to an `ETag`, to the text of a strong one, or to ``None``."""
+        value = self._headers.get(hdrs.ETAG)
+        if not value:
+            return None
+        if value == "*":
+            return ETag(value="*")
+        weak = value.startswith("W/")
+        return ETag(is_weak=weak, value=value[2 if weak else 0 :].strip('"'))
+
+    @etag.setter
+    def etag(self, value: ETag | str | None) -> None:
+        if value is None:
+            self._headers.pop(hdrs.ETAG, None)
+            return
+        if isinstance(value, str):
+            value = ETag(value=value)
+        elif not isinstance(value, ETag):
+            raise ValueError(
+                f"Unsupported etag type: {type(value)}. etag must be str, ETag or None"
+            )
+        if value.value == "*":
+            self._headers[hdrs.ETAG] = "*"
+            return
+        if _ETAG_TEXT.fullmatch(value.value) is None:
+            raise ValueError(f"Value {value.value!r} is not a valid etag. Maybe it contains '\"'?")
+        self._headers[hdrs.ETAG] = f'W/"{value.value}"' if value.is_weak else f'"{value.value}"'
+
+    def set_trailers(self, trailers: LooseHeaders) -> None:
+        """Send *trailers* after the content, where the connection can (RFC 9110 section 6.5).
+
+        They may be set until the content ends. Over HTTP/1.1 they need the chunked coding,
+        which is chosen if this is called before the response is prepared.
+        """
+        if self._eof_sent:
+            raise RuntimeError("The response has ended; trailers cannot be set any more")
+        self._trailers = CIMultiDict(trailers)
+        self._plain = False
+        if self._writer is None and hdrs.CONTENT_LENGTH not in self._headers:
+            self._chunked = True
+
+    # --- sending
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
+        """Send the head (it leaves together with the first content).
+
+        Signals ``on_response_prepare`` run first, with the fields as they will be sent.
+
+        Raises:
+            RuntimeError: The response was sent for another request.
+            ValueError: A field contains bytes that are not allowed.
+        """
+        exchange = request._exchange
+        if self._exchange is None:
+            self._exchange = exchange
+            self._request = request
+            return await self._begin(request, exchange)
+        if self._exchange is not exchange:
+            raise RuntimeError(
+                f"{self!r} was sent already. A response cannot be sent for a second request: "
+                "make a new one each time"
+            )
+        return None if self._eof_sent else self._writer
+
+    async def _begin(self, request: BaseRequest, exchange: ServerExchange) -> ContentWriter:
+        headers = self._headers
+        if self._keep_alive is not None:
+            exchange.set_keep_alive(self._keep_alive)
+        if self._cookies is not None:
+            self._cookies.add_to(headers)
+        self._omit_content = request.method == hdrs.METH_HEAD or self._status in _NO_CONTENT
+        if self._compression:
+            await self._begin_compression(request)
+        length = self._announced_length()
+        if length != 0 and not self._omit_content and hdrs.CONTENT_TYPE not in headers:
+            headers[hdrs.CONTENT_TYPE] = OCTET_STREAM
+        signals = request._prepare_signals
+        if signals:
+            self._show_default_fields(length)
+            for signal in signals:
+                await signal.send(request, self)
+            length = self._announced_length()
+        self._writer = writer = exchange.respond(
+            self._status,
+            headers,
+            reason=self._reason,
+            length=length,
+            chunked=self._chunked,
+            default_fields=not signals,
+        )
+        return writer
+
+    def _announced_length(self) -> int | None:
+        """The size of the content as it will be sent, ``None`` if not known."""
+        return None if self._chunked else super().content_length
+
+    def _show_default_fields(self, length: int | None) -> None:
+        """Set what the connection would add, for receivers of the signal to see and change."""
+        from antiphon.core.fields.dates import format_http_date
+        from antiphon.core.http import SERVER_SOFTWARE
+
+        headers = self._headers
+        if length is not None and self._status not in _NO_CONTENT:
+            headers.setdefault(hdrs.CONTENT_LENGTH, str(length))
+        headers.setdefault(hdrs.DATE, format_http_date())
+        headers.setdefault(hdrs.SERVER, SERVER_SOFTWARE)
+
+    def _choose_coding(self, request: BaseRequest) -> ContentCoding | None:
+        """Choose the content coding and name it in the fields; ``None`` for none."""
+        headers = self._headers
+        if hdrs.CONTENT_ENCODING in headers or self._status in _NO_CONTENT or self._status == 206:
+            return None
+        coding = self._compression_force
+        if coding is None:
+            _vary_by_encoding(headers)
+            coding = choose_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
+        if coding is None or coding is ContentCoding.identity:
+            return None
+        headers[hdrs.CONTENT_ENCODING] = coding.value
+        return coding
+
+    async def _begin_compression(self, request: BaseRequest) -> None:
+        coding = self._choose_coding(request)
+        if coding is not None:
+            self._headers.pop(hdrs.CONTENT_LENGTH, None)
+            if not self._omit_content:
+                self._compressor = StreamCompressor(coding, strategy=self._compression_strategy)
+
+    async def write(self, data: Byteish) -> None:
+        """Write *data* of the content; waits while much is still to leave.
+
+        Nothing is written for a request or status that has no content (HEAD, 204, 304).
+
+        Raises:
+            RuntimeError: Not prepared, or ended.
+            TypeError: *data* is no bytes-like object.
+            ConnectionError: The peer is gone.
+        """
+        writer = self._open_writer("write")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
+        if self._omit_content:
+            return
+        if self._compressor is not None:
+            data = await self._compressor.compress(data)
+            if not data:
+                return
+        await writer.write(data)
+
+    async def drain(self) -> None:
+        """Wait until what was written has left for the most part.
+
+        With compression this also lets the peer decode all that was written so far.
+        """
+        writer = self._open_writer("drain")
+        if self._compressor is not None:
+            await writer.write(self._compressor.sync())
+        await writer.drain()
+
+    async def write_eof(self, data: Byteish = b"") -> None:
+        """Write *data* and end the response; does nothing if it has ended.
+
+        Raises:
+            RuntimeError: Not prepared.
+            ConnectionError: The peer is gone.
+        """
+        if self._eof_sent:
+            return
+        writer = self._open_writer("write_eof")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
+        if self._omit_content:
+            data = b""
+        elif self._compressor is not None:
+            data = await self._compressor.finish(data)
+        await self._end(writer, data)
+
+    async def _end(self, writer: ContentWriter, data: Byteish) -> None:
+        if self._trailers is not None:
+            writer.set_trailers(self._trailers)
+        await writer.write_eof(data)
+        self._eof_sent = True
+
+    def _open_writer(self, method: str) -> ContentWriter:
+        if self._eof_sent:
+            raise RuntimeError(f"Cannot call {method}() after write_eof()")
+        if self._writer is None:
+            raise RuntimeError(f"Cannot call {method}() before prepare()")
+        return self._writer
+
+    @property
+    def body_length(self) -> int:
+        """Bytes sent for this response so far, head included."""
+        return 0 if self._exchange is None else self._exchange.bytes_sent
+
+    @property
+    def output_length(self) -> int:
+        """The same as `body_length`; obsolete."""
+        warn_deprecated("ANT-0011")
+        return self.body_length
+
+    # --- items
+
+    @overload
+    def __getitem__(self, key: "ResponseKey[_T]") -> _T: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
+    def __getitem__(self, key: "str | ResponseKey[_T]") -> Any:
+        if self._state is None:
+            raise KeyError(key)
+        return self._state[key]
+
+    @overload
+    def __setitem__(self, key: "ResponseKey[_T]", value: _T) -> None: ...
+    @overload
+    def __setitem__(self, key: str, value: Any) -> None: ...
+    def __setitem__(self, key: "str | ResponseKey[_T]", value: Any) -> None:
+        if self._state is None:
+            self._state = {}
+        self._state[key] = value
+
+    def __delitem__(self, key: "str | ResponseKey[_T]") -> None:
+        if self._state is None:
+            raise KeyError(key)
+        del self._state[key]
+
+    def __len__(self) -> int:
+        return 0 if self._state is None else len(self._state)
+
+    def __iter__(self) -> "Iterator[str | ResponseKey[Any]]":
+        return iter(()) if self._state is None else iter(self._state)
+
+    def __bool__(self) -> bool:
+        return True  # a response without items is a response
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __repr__(self) -> str:
+        if self._eof_sent:
+            info = "eof"
+        elif self.prepared and self._request is not None:
+            info = f"{self._request.method} {self._request.path} "
+        else:
+            info = "not prepared"
+        return f"<{type(self).__name__} {self.reason} {info}>"
+
+
+class Response(StreamResponse):
+    """A response with its whole content.
+
+    Args:
+        body: The content: bytes, or anything a payload is registered for (a file, an async
+            iterable, a multipart writer, ...).
+        status: The status code, 200 to 999.
+        reason: The reason phrase; the standard one of *status* by default.
+        text: The content as text, encoded by *charset*.
+        headers: Fields to send.
+        content_type: The media type without parameters; ``text/plain`` for *text*.
+        charset: The charset of the media type; ``utf-8`` for *text*.
+        zlib_executor_size: Bytes above which the content is compressed in an executor.
+        zlib_executor: That executor; the loop's default one if ``None``.
+
+    Raises:
+        ValueError: Contradicting arguments, or a *body* of a type that is not supported.
+    """
+
+    _body: Any = None  # bytes, bytearray, memoryview, Payload or None
+    _text: str | None = None
+    _compressed: bytes | None = None
+    _zlib_executor_size: int | None = 4096
+    _zlib_executor: Executor | None = None
+
+    # Whether the class sends as `_send_whole` does: cleared in subclasses that changed how.
+    _sends_whole = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._sends_whole = cls._sends_whole and not any(
+            name in cls.__dict__ for name in ("prepare", "write", "write_eof", "_begin")
+        )
+
+    def __init__(
+        self,
+        *,
+        body: Any = None,
+        status: int = 200,
+        reason: str | None = None,
+        text: str | None = None,
+        headers: LooseHeaders | None = None,
+        content_type: str | None = None,
+        charset: str | None = None,
+        zlib_executor_size: int = 4096,
+        zlib_executor: Executor | None = None,
+    ) -> None:
+        # The common ways first, and in few steps: text or bytes, and nothing else said.
+        if text is not None:
+            if body is not None:
+                raise ValueError("body and text are not allowed together")
+            if headers is None and content_type is None and charset is None:
+                self._headers = _TEXT_HEADERS.copy()
+                self._body = text.encode("utf-8") if text.__class__ is str else _encoded(text)
+            else:
+                self._init_text(text, headers, content_type, charset)
+        else:
+            if headers is None:
+                self._headers = CIMultiDict()
+            else:
+                self._headers = CIMultiDict(headers)
+            if content_type is not None or charset is not None:
+                self._init_media_type(content_type, charset)
+            if body.__class__ is bytes:
+                self._body = body
+            elif body is not None:
+                self.body = body
+        self._status = status if status.__class__ is int else int(status)
+        if reason is not None:
+            self._set_status(status, reason)
+        if zlib_executor_size != 4096:
+            self._zlib_executor_size = zlib_executor_size
+        if zlib_executor is not None:
+            self._zlib_executor = zlib_executor
+
+    def _init_text(
+        self,
+        text: str,
+        headers: LooseHeaders | None,
+        content_type: str | None,
+        charset: str | None,
+    ) -> None:
+        self._headers = CIMultiDict() if headers is None else CIMultiDict(headers)
+        given = self._headers.get(hdrs.CONTENT_TYPE)
+        if given is None:
+            _check_media_type(content_type)
+            self._set_media_type(content_type or "text/plain", charset or "utf-8")
+        elif content_type is not None or charset is not None:
+            raise ValueError(
+                "passing both Content-Type header and content_type or charset params is forbidden"
+            )
+        else:
+            charset = content_media_type(given)[1]
+            if charset is None:
+                self._headers[hdrs.CONTENT_TYPE] = f"{given}; charset=utf-8"
+        self._body = _encoded(text, charset or "utf-8")
+
+    def _init_media_type(self, content_type: str | None, charset: str | None) -> None:
+        if hdrs.CONTENT_TYPE in self._headers:
+            raise ValueError(
+                "passing both Content-Type header and content_type or charset params is forbidden"
+            )
+        _check_media_type(content_type)
+        if content_type is not None:
+            self._set_media_type(content_type, charset)
+
+    # --- content
+
+    @property
+    def body(self) -> Any:
+        """The content: bytes-like, a payload, or ``None``."""
+        return self._body
+
+    @body.setter
+    def body(self, value: Any) -> None:
+        self._compressed = None
+        if value is None or isinstance(value, (bytes, bytearray, memoryview)):
+            self._body = value
+            return
+        try:
+            self._body = payload = PAYLOAD_REGISTRY.get(value)
+        except LookupError:
+            raise ValueError(f"Unsupported body type {type(value)!r}") from None
+        for name, text in payload.headers.items():
+            if name not in self._headers:
+                self._headers.add(name, text)
+
+    @property
+    def text(self) -> str | None:
+        """The content as text, by `charset` or UTF-8; ``None`` if there is none."""
+        body = self._body
+        if body is None:
+            return None
+        charset = self.charset or "utf-8"
+        if isinstance(body, Payload):
+            return body.decode(charset)
+        return bytes(body).decode(charset)
+
+    @text.setter
+    def text(self, value: str) -> None:
+        if not isinstance(value, str):
+            raise TypeError(f"text argument must be str ({type(value)!r})")
+        if self.content_type == OCTET_STREAM:
+            self.content_type = "text/plain"
+        if self.charset is None:
+            self.charset = "utf-8"
+        self._body = _encoded(value, self.charset or "utf-8")
+        self._compressed = None
+
+    @property
+    def content_length(self) -> int | None:
+        """The size of the content as it will be sent, where it is known."""
+        if self._chunked:
+            return None
+        if hdrs.CONTENT_LENGTH in self._headers:
+            return super().content_length
+        if self._compressed is not None:
+            return len(self._compressed)
+        body = self._body
+        if body is None:
+            return 0
+        if isinstance(body, Payload):
+            return body.size
+        return len(body) if not isinstance(body, memoryview) else body.nbytes
+
+    @content_length.setter
+    def content_length(self, value: int | None) -> None:
+        raise RuntimeError("Content length is set automatically")
+
+    # --- sending
+
+    def _send_whole(self, exchange: ServerExchange, request: BaseRequest) -> bool:
+        """Send everything at once, if nothing about this response needs a wait.
+
+        Returns:
+            False if it has to be prepared and written instead; nothing was sent then.
+        """
+        body = self._body
+        if (
+            not self._plain
+            or not self._sends_whole
+            or self._exchange is not None
+            or (body.__class__ is not bytes and body is not None)
+        ):
+            return False
+        headers = self._headers
+        if body is None:
+            body = b""
+            if hdrs.CONTENT_LENGTH in headers:
+                return False  # what a HEAD handler announces
+        elif body and hdrs.CONTENT_TYPE not in headers:
+            headers[hdrs.CONTENT_TYPE] = OCTET_STREAM
+        self._exchange = exchange
+        self._request = request
+        exchange.respond_complete(self._status, headers, body, reason=self._reason)
+        self._eof_sent = True
+        return True
+
+    def _announced_length(self) -> int | None:
+        if self._chunked:
+            return None
+        body = self._body
+        if self._compressed is not None:
+            return len(self._compressed)
+        if body is None:
+            # A HEAD or 304 without content may say what a GET would give.
+            return (super().content_length if self._omit_content else None) or 0
+        if isinstance(body, Payload):
+            return body.size if self._compressor is None else None
+        return body.nbytes if isinstance(body, memoryview) else len(body)
+
+    async def _begin_compression(self, request: BaseRequest) -> None:
+        if self._body is None or self._chunked or isinstance(self._body, Payload):
+            await super()._begin_compression(request)
+            return
+        coding = self._choose_coding(request)
+        if coding is not None and self._compressed is None:
+            self._headers.pop(hdrs.CONTENT_LENGTH, None)
+            compressor = StreamCompressor(
+                coding,
+                strategy=self._compression_strategy,
+                executor_size=self._zlib_executor_size,
+                executor=self._zlib_executor,
+            )
+            self._compressed = await compressor.finish(self._body)
+
+    async def write_eof(self, data: Byteish = b"") -> None:
+        """Write the content and end the response; does nothing if it has ended.
+
+        Args:
+            data: Content to send instead of `body`.
+        """
+        if self._eof_sent:
+            return
+        if data or self._body is None:
+            await super().write_eof(data)
+            return
+        writer = self._open_writer("write_eof")
+        body = self._body
+        if self._omit_content:
+            if isinstance(body, Payload):
+                await body.close()
+            await self._end(writer, b"")
+        elif isinstance(body, Payload):
+            await self._write_payload(writer, body)
+        elif self._compressed is not None:
+            await self._end(writer, self._compressed)
+        else:
+            await super().write_eof(body)
+
+    async def _write_payload(self, writer: ContentWriter, payload: Payload) -> None:
+        try:
+            if self._compressor is None:
+                await payload.write(writer)
+            else:
+                await payload.write(_CompressingWriter(writer, self._compressor))
+                await writer.write(await self._compressor.finish())
+        finally:
+            await payload.close()
+        await self._end(writer, b"")
+
+
+class _CompressingWriter(AbstractStreamWriter):
+    """What a payload writes to when its content is compressed on the way."""
+
+    def __init__(self, writer: ContentWriter, compressor: StreamCompressor) -> None:
+        self._writer = writer
+        self._compressor = compressor
+        self.length = None
+
+    async def write(self, chunk: Byteish) -> None:
+        data = await self._compressor.compress(chunk)
+        if data:
+            await self._writer.write(data)
+
+    async def write_eof(self, chunk: Byteish = b"") -> None:
+        if chunk:
+            await self.write(chunk)
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+
+def json_response(
+    data: Any = _MISSING,
+    *,
+    text: str | None = None,
+    body: bytes | None = None,
+    status: int = 200,
+    reason: str | None = None,
+    headers: LooseHeaders | None = None,
+    content_type: str = "application/json",
+    dumps: JSONEncoder = json.dumps,
+) -> Response:
+    """Make a response of *data* in JSON.
+
+    Raises:
+        ValueError: More than one of *data*, *text* and *body* is given.
+    """
+    if data is not _MISSING:
+        if text is not None or body is not None:
+            raise ValueError("only one of data, text, or body should be specified")
+        text = dumps(data)
+    if headers is None and text is not None and content_type == "application/json":
+        response = Response(body=text.encode("utf-8"), status=status, reason=reason)
+        response._headers = _JSON_HEADERS.copy()
+        return response
+    return Response(
+        text=text,
+        body=body,
+        status=status,
+        reason=reason,
+        headers=headers,
+        content_type=content_type,
+    )
+
+
+def json_bytes_response(
+    data: Any = _MISSING,
+    *,
+    dumps: JSONBytesEncoder,
+    body: bytes | None = None,
+    status: int = 200,
+    reason: str | None = None,
+    headers: LooseHeaders | None = None,
+    content_type: str = "application/json",
+) -> Response:
+    """Make a response of *data* in JSON, with a *dumps* that gives bytes (orjson and its like).
+
+    Raises:
+        ValueError: Both *data* and *body* are given.
+    """
+    if data is not _MISSING:
+        if body is not None:
+            raise ValueError("only one of data or body should be specified")
+        body = dumps(data)
+    return Response(
+        body=body, status=status, reason=reason, headers=headers, content_type=content_type
+    )
+
+
+def _encoded(text: str, charset: str = "utf-8") -> bytes:
+    if not isinstance(text, str):
+        raise TypeError(f"text argument must be str ({type(text)!r})")
+    return text.encode(charset)
+
+
+def _check_media_type(content_type: str | None) -> None:
+    if content_type is not None and "charset" in content_type:
+        raise ValueError("charset must not be in content_type argument")
+
+
+def _vary_by_encoding(headers: CIMultiDict[str]) -> None:
+    """RFC 9110 section 12.5.5: a cache must know that another client would get other bytes."""
+    for value in headers.getall(hdrs.VARY, ()):
+        members = [member.strip(" \t").lower() for member in value.split(",")]
+        if "accept-encoding" in members or "*" in members:
+            return
+    headers.add(hdrs.VARY, "Accept-Encoding")
+
+
+def _http_date(moment: time.struct_time) -> str:
+    from antiphon.core.fields.dates import format_http_date
+
+    return format_http_date(time.mktime(moment))
