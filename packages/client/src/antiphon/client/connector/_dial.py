@@ -1,0 +1,135 @@
+"""One attempt to get a connection: who is watching, and how long it may take."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, NoReturn, Protocol, final
+
+from antiphon.core.aio.exchange import Timeline
+
+from ..errors import ConnectionTimeoutError, Failure
+from ..options import ClientTimeout
+from .key import ConnectionKey
+
+__all__ = ("ConnectionTrace", "DialContext", "Phase")
+
+_NEVER: Final = float("inf")
+
+
+class ConnectionTrace(Protocol):
+    """What a connector tells an observer; `tracing.Trace` does it all."""
+
+    async def send_connection_queued_start(self) -> None: ...
+    async def send_connection_queued_end(self) -> None: ...
+    async def send_connection_create_start(self) -> None: ...
+    async def send_connection_create_end(self) -> None: ...
+    async def send_connection_reuseconn(self) -> None: ...
+    async def send_dns_resolvehost_start(self, host: str) -> None: ...
+    async def send_dns_resolvehost_end(self, host: str) -> None: ...
+    async def send_dns_cache_hit(self, host: str) -> None: ...
+    async def send_dns_cache_miss(self, host: str) -> None: ...
+
+
+@final
+class DialContext:
+    """What travels down while a connection is being got.
+
+    Attributes:
+        key: Whom to reach, and how.
+        request: Whose request it is for; ``None`` when nobody's. Errors show it.
+        traces: Observers.
+        timeout: The request's own time limits.
+        timeline: Where the times go.
+    """
+
+    __slots__ = ("_bounds", "key", "loop", "request", "timeline", "timeout", "traces")
+
+    def __init__(
+        self,
+        key: ConnectionKey,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        request: Any = None,  # Any: only ever shown by errors
+        traces: Sequence[ConnectionTrace] = (),
+        timeout: ClientTimeout,
+        timeline: Timeline | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.key = key
+        self.loop = loop
+        self.request = request
+        self.traces = traces
+        self.timeout = timeout
+        now = loop.time()
+        self.timeline = Timeline(now) if timeline is None else timeline
+        self._bounds: list[tuple[float, str]] = []
+        if deadline is not None:
+            self._bounds.append((deadline, "total"))
+        self.bound("connect", timeout.connect)
+
+    def bound(self, name: str, seconds: float | None) -> None:
+        """Let everything from now on take no more than *seconds*; ``None`` or 0 is no bound."""
+        if seconds:
+            self._bounds.append((self.loop.time() + seconds, name))
+
+    def phase(self, name: str, seconds: float | None = None) -> "Phase":
+        """Limit one phase: to *seconds* of its own and to all that was bound before.
+
+        Leaving it late raises `ConnectionTimeoutError`, which names the phase and the limit.
+        """
+        when, reason = min(self._bounds, default=(_NEVER, ""))
+        if seconds:
+            own = self.loop.time() + seconds
+            if own < when:
+                when, reason = own, name
+        return Phase(self, name, None if when == _NEVER else when, reason)
+
+    def failure(self, phase: str) -> Failure:
+        """What is known when *phase* fails: nothing was sent, so sending again is safe."""
+        timeline = self.timeline
+        return Failure(phase=phase, tries=timeline.tries, timeline=timeline)
+
+
+@final
+class Phase:
+    """An asynchronous context manager that limits one phase of a `DialContext`."""
+
+    __slots__ = ("_context", "_name", "_reason", "_start", "_timeout")
+
+    def __init__(self, context: DialContext, name: str, when: float | None, reason: str) -> None:
+        self._context = context
+        self._name = name
+        self._reason = reason
+        self._timeout = None if when is None else asyncio.timeout_at(when)
+        self._start = context.loop.time()
+
+    async def __aenter__(self) -> None:
+        if self._timeout is not None:
+            await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        timeout = self._timeout
+        if timeout is None:
+            return
+        try:
+            await timeout.__aexit__(exc_type, exc, traceback)
+        except TimeoutError as caught:
+            # Not what the operating system calls a time-out: that one has not come from here.
+            self._raise(caught)
+
+    def _raise(self, cause: BaseException) -> NoReturn:
+        context = self._context
+        key = context.key
+        failure = context.failure(self._name)
+        took = context.loop.time() - self._start
+        error = ConnectionTimeoutError(
+            f"Connection timeout to host {key.host}:{key.port}: the limit {self._reason!r} "
+            f"ended phase {self._name!r} after {took:.3f} s ({failure})"
+        )
+        error.failure = failure
+        raise error from cause

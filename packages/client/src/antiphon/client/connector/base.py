@@ -1,0 +1,622 @@
+"""A pool's decisions made into waiting, opening and closing."""
+
+import asyncio
+import logging
+import sys
+import warnings
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from enum import Enum
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, cast, final
+
+from yarl import URL
+
+from antiphon.core.aio.exchange import ConnectionInfo, HttpConnection, Timeline
+from antiphon.core.deprecations import warn_deprecated
+
+from ..errors import ClientConnectionError
+from ..options import DEFAULT_TIMEOUT, ClientTimeout
+from ._dial import ConnectionTrace, DialContext
+from ._pool import Entry, Pool, PoolLimits, PoolStats, Waiter, WaiterState
+from .key import ConnectionKey
+
+__all__ = ("BaseConnector", "Connection", "ConnectionKey", "PoolStats")
+
+logger = logging.getLogger("antiphon.client")
+
+CLOSE_GRACE: Final = 2.0
+"""Seconds that `BaseConnector.close` lets sockets finish politely (TLS goodbyes) before it
+aborts what is left."""
+
+_SWEEP_STEP: Final = 0.1
+"""Seconds between two sweeps at least: deadlines that lie close together share one."""
+
+
+class Unset(Enum):
+    """An argument that was not given."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+class BaseConnector(ABC):
+    """A pool of connections, without a way to open them.
+
+    Subclasses implement `dial`.
+
+    Args:
+        keepalive_timeout: Seconds a connection may be idle, 15 by default; ``None`` leaves
+            it to the server.
+        force_close: Use every connection once.
+        limit: Connections in all, idle ones included; 0 or ``None`` for any number.
+        limit_per_host: Connections to one (host, port, TLS or not); 0 for any number.
+        limits_by_host: Exceptions to *limit_per_host*, by ``"host"`` or ``"host:port"``.
+        max_age: Seconds after which a connection takes no further request. Up to a tenth
+            less for some, so that not all are remade at once.
+        max_uses: Requests after which a connection takes no further one; likewise.
+        enable_cleanup_closed: Accepted as aiohttp documents it; closing is always cleaned up.
+        loop: Obsolete (ANT-0004).
+        timeout_ceil_threshold: Accepted as aiohttp documents it; time limits are not rounded.
+
+    Raises:
+        ValueError: *keepalive_timeout* together with *force_close*.
+    """
+
+    allowed_protocol_schema_set: frozenset[str] = frozenset(("", "http", "https", "ws", "wss"))
+    """URL schemes that this connector can be used for."""
+
+    _closed = True  # for __del__, should __init__ not get far
+    _live: "set[Entry]" = set()
+
+    def __init__(
+        self,
+        *,
+        keepalive_timeout: float | Unset | None = UNSET,
+        force_close: bool = False,
+        limit: int | None = 100,
+        limit_per_host: int | None = 0,
+        limits_by_host: Mapping[str, int] | None = None,
+        max_age: float | None = None,
+        max_uses: int | None = None,
+        enable_cleanup_closed: bool = False,
+        loop: asyncio.AbstractEventLoop | None = None,
+        timeout_ceil_threshold: float = 5,
+    ) -> None:
+        if loop is not None:
+            warn_deprecated("ANT-0004", stacklevel=_depth_of_user())
+        if force_close:
+            if keepalive_timeout is not None and keepalive_timeout is not UNSET:
+                raise ValueError("keepalive_timeout cannot be set if force_close is True")
+            keepalive_timeout = None
+        elif keepalive_timeout is UNSET:
+            keepalive_timeout = 15.0
+        self._pool = Pool(
+            PoolLimits(
+                limit=limit or 0,
+                limit_per_host=limit_per_host or 0,
+                limits_by_host=dict(limits_by_host or {}),
+                keepalive_timeout=keepalive_timeout,
+                max_age=max_age,
+                max_uses=max_uses,
+                force_close=force_close,
+            )
+        )
+        self._loop = loop if loop is not None else asyncio._get_running_loop()
+        self._made_at = _place_of_user()
+        self._live = set()  # every connection whose transport is not known to be gone
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._grace_timer: asyncio.TimerHandle | None = None
+        self._ref = weakref.ref(self)  # what timers and transports hold: they keep nothing alive
+        self._closed = False
+
+    # -- what a connector is
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def force_close(self) -> bool:
+        """Whether every connection is used once."""
+        return self._pool.limits.force_close
+
+    @property
+    def limit(self) -> int:
+        """Connections in all; 0 for any number."""
+        return self._pool.limits.limit
+
+    @property
+    def limit_per_host(self) -> int:
+        """Connections to one (host, port, TLS or not); 0 for any number."""
+        return self._pool.limits.limit_per_host
+
+    def stats(self) -> PoolStats:
+        """A snapshot of the pool; costs nothing."""
+        return self._pool.stats()
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        return (
+            f"<{type(self).__name__}{' closed' if self._closed else ''} "
+            f"limit={self.limit or 'none'} per_host={self.limit_per_host or 'none'} "
+            f"active={stats.active} idle={stats.idle} connecting={stats.connecting} "
+            f"waiting={stats.waiting}>"
+        )
+
+    # -- getting connections
+
+    @abstractmethod
+    async def dial(self, context: DialContext) -> HttpConnection:
+        """Open a new connection for ``context.key``.
+
+        Runs in a slot of the pool that it need not care for. Fills the context's timeline
+        and runs each wait inside ``context.phase(...)``.
+
+        Raises:
+            ClientConnectorError: It cannot be done.
+            ConnectionTimeoutError: It took too long.
+        """
+
+    def take_idle(self, key: ConnectionKey) -> "Connection | None":
+        """Give a connection that is open and free, without waiting; ``None`` if there is none."""
+        loop = self._loop
+        if loop is None or asyncio._get_running_loop() is not loop:
+            return None  # `connect` says what is wrong
+        pool = self._pool
+        entry = pool.take(key, loop.time())
+        if pool.doomed or pool.granted:
+            self._settle()
+        return None if entry is None else Connection(self, entry)
+
+    async def connect(
+        self,
+        key: ConnectionKey,
+        *,
+        request: Any = None,  # Any: only ever shown by errors
+        traces: Sequence[ConnectionTrace] = (),
+        timeout: ClientTimeout = DEFAULT_TIMEOUT,
+        timeline: Timeline | None = None,
+        deadline: float | None = None,
+    ) -> "Connection":
+        """Give a connection for *key*: an idle one, a new one, or the next to be free.
+
+        Args:
+            key: Whom to reach, and how.
+            request: Whose request it is; errors show it.
+            traces: Observers.
+            timeout: ``pool``, ``connect``, ``sock_connect``, ``dns`` and ``tls`` count here.
+            timeline: Where the times go.
+            deadline: Loop time by which it must be done, whatever *timeout* says.
+
+        Raises:
+            ClientConnectorError: No connection can be made.
+            ConnectionTimeoutError: It took too long; the text says in which phase.
+            ClientConnectionError: The connector is closed.
+        """
+        self._check_usable()
+        connection = self.take_idle(key)
+        if connection is not None:
+            for trace in traces:
+                try:
+                    await trace.send_connection_reuseconn()
+                except BaseException:
+                    connection.close()
+                    raise
+            return connection
+        context = DialContext(
+            key,
+            self._running_loop(),
+            request=request,
+            traces=traces,
+            timeout=timeout,
+            timeline=timeline,
+            deadline=deadline,
+        )
+        if not self._reserve(key):
+            entry = await self._stand_in_line(context)
+            if entry is not None:
+                return Connection(self, entry)
+        context.timeline.queued = context.loop.time()
+        http = await self._open(context)
+        entry = self._pool.add(key, http, context.loop.time())
+        self._watch(entry)
+        return Connection(self, entry)
+
+    async def warm(self, target: "ConnectionKey | URL | str", count: int = 1) -> int:
+        """Open connections before they are needed.
+
+        Args:
+            target: Whom to reach: a URL, or a key where TLS or a proxy are out of the ordinary.
+            count: How many to have idle. What the limits do not allow is left out.
+
+        Returns:
+            How many were opened.
+
+        Raises:
+            ClientConnectorError: One of them could not be made.
+        """
+        self._check_usable()
+        key = target if isinstance(target, ConnectionKey) else ConnectionKey.for_url(URL(target))
+        wanted = count - self._pool.idle_count(key)
+        contexts: list[DialContext] = []
+        while len(contexts) < wanted and self._pool.reserve_spare(key):
+            contexts.append(DialContext(key, self._running_loop(), timeout=DEFAULT_TIMEOUT))
+        results = await asyncio.gather(
+            *(self._open_idle(context) for context in contexts), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return len(results)
+
+    async def _open_idle(self, context: DialContext) -> None:
+        http = await self._open(context)
+        entry = self._pool.park(context.key, http, context.loop.time())
+        self._watch(entry)
+        self._after_release(entry)
+
+    async def _open(self, context: DialContext) -> HttpConnection:
+        """Dial in a reserved slot; whatever goes wrong gives the slot back in the same step."""
+        http: HttpConnection | None = None
+        try:
+            for trace in context.traces:
+                await trace.send_connection_create_start()
+            context.bound("sock_connect", context.timeout.sock_connect)
+            http = await self.dial(context)
+            for trace in context.traces:
+                await trace.send_connection_create_end()
+            if self._closed:
+                raise ClientConnectionError("Connector is closed.")
+        except BaseException:
+            if http is not None:
+                http.abort()
+            self._pool.cancel(context.key)
+            self._settle()
+            raise
+        return http
+
+    async def _stand_in_line(self, context: DialContext) -> Entry | None:
+        """Wait for a connection, or for the right to open one (``None``)."""
+        future: asyncio.Future[None] = context.loop.create_future()
+        waiter = self._pool.wait(context.key, future)
+        try:
+            for trace in context.traces:
+                await trace.send_connection_queued_start()
+            async with context.phase("pool", context.timeout.pool):
+                await future
+            for trace in context.traces:
+                await trace.send_connection_queued_end()
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        context.timeline.queued = context.loop.time()
+        if waiter.state is WaiterState.GONE:
+            raise ClientConnectionError("Connector is closed.")
+        entry = waiter.entry
+        if entry is None:
+            return None
+        if entry.http.free() > 0:
+            return entry
+        # It was lost between being given and being taken: what was its slot is ours.
+        self._pool.replace(entry)
+        self._settle()
+        return None
+
+    def _give_up(self, waiter: Waiter) -> None:
+        """Leave the line, or give back what was got there."""
+        state = waiter.state
+        if state is WaiterState.WAITING:
+            self._pool.leave(waiter)
+        elif state is WaiterState.SLOT:
+            self._pool.cancel(waiter.group.key)
+        elif waiter.entry is not None:
+            self._give_back(waiter.entry, True)
+        self._settle()
+
+    def _reserve(self, key: ConnectionKey) -> bool:
+        reserved = self._pool.reserve(key)
+        self._settle()
+        return reserved
+
+    def _watch(self, entry: Entry) -> None:
+        self._live.add(entry)
+        http = cast(HttpConnection, entry.http)
+        http.add_close_callback(partial(_on_lost, self._ref, entry))
+
+    # -- getting rid of connections
+
+    def _give_back(self, entry: Entry, reusable: bool) -> None:
+        pool = self._pool
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return  # nothing can be closed any more; the transports complain themselves
+        pool.release(entry, loop.time(), reusable=reusable and not self._closed)
+        self._after_release(entry)
+
+    def _after_release(self, entry: Entry) -> None:
+        pool = self._pool
+        if pool.doomed or pool.granted:
+            self._settle()
+        timer = self._sweep_timer
+        if timer is None:
+            if pool.has_idle:
+                self._sweep_at(pool.idle_until(entry))
+        elif entry.http.keep_alive_hint is not None and not entry.leases:
+            until = pool.idle_until(entry)
+            if until < timer.when():
+                timer.cancel()
+                self._sweep_at(until)
+
+    def _settle(self) -> None:
+        """Do what the pool has decided."""
+        pool = self._pool
+        while pool.doomed or pool.granted:
+            doomed, pool.doomed = pool.doomed, []
+            granted, pool.granted = pool.granted, []
+            for entry in doomed:
+                cast(HttpConnection, entry.http).close()
+            for waiter in granted:
+                future = cast("asyncio.Future[None]", waiter.payload)
+                if future.done():  # cancelled, and its task has not run yet
+                    self._give_up(waiter)
+                else:
+                    future.set_result(None)
+
+    def _sweep_at(self, when: float) -> None:
+        loop = cast(asyncio.AbstractEventLoop, self._loop)
+        if when == float("inf"):
+            return
+        when = max(when, loop.time() + _SWEEP_STEP)
+        self._sweep_timer = loop.call_at(when, _on_sweep, self._ref)
+
+    def _sweep(self) -> None:
+        self._sweep_timer = None
+        loop = cast(asyncio.AbstractEventLoop, self._loop)
+        nearest = self._pool.sweep(loop.time())
+        self._settle()
+        if nearest is not None:
+            self._sweep_at(nearest)
+
+    def _lost(self, entry: Entry) -> None:
+        self._live.discard(entry)
+        if self._grace_timer is not None and not self._live:
+            self._grace_timer.cancel()
+            self._grace_timer = None
+        self._pool.discard(entry)
+        self._settle()
+
+    # -- closing
+
+    def close(self, *, abort_ssl: bool = False) -> Awaitable[None]:
+        """Close every connection; whoever waits on one gets an error at once.
+
+        Closing happens now. Awaiting what this returns also waits until the sockets are
+        gone, at most `CLOSE_GRACE` seconds: then what is left is aborted.
+
+        Args:
+            abort_ssl: Do without TLS goodbyes.
+        """
+        if not self._closed:
+            self._closed = True
+            if self._sweep_timer is not None:
+                self._sweep_timer.cancel()
+                self._sweep_timer = None
+            if self._loop is not None and not self._loop.is_closed():
+                self._close_connections(abort_ssl)
+        return Closing(self._wait_closed)
+
+    def _close_connections(self, abort_ssl: bool) -> None:
+        pool = self._pool
+        pool.clear()
+        idle = set(pool.doomed)
+        self._settle()
+        for entry in list(self._live):
+            if abort_ssl or entry not in idle:
+                cast(HttpConnection, entry.http).abort()
+        if self._live:
+            loop = cast(asyncio.AbstractEventLoop, self._loop)
+            self._grace_timer = loop.call_later(CLOSE_GRACE, _abort_all, self._live)
+
+    async def _wait_closed(self) -> None:
+        loop = self._loop
+        if loop is None or loop is not asyncio.get_running_loop():
+            return
+        connections = [cast(HttpConnection, entry.http) for entry in self._live]
+        try:
+            async with asyncio.timeout(CLOSE_GRACE + 1.0):  # aborting takes no more than a moment
+                for connection in connections:
+                    await connection.wait_closed()
+        except TimeoutError:
+            logger.warning("%d connections are still not closed", len(self._live))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        exc_traceback: TracebackType | None = None,
+    ) -> None:
+        await self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._closed or not self._live:
+            return
+        stats = repr(self)
+        warnings.warn(
+            f"Unclosed connector {stats}, made at {self._made_at}",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
+        self.close()
+
+    # -- loops
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        return cast(asyncio.AbstractEventLoop, self._loop)
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ClientConnectionError("Connector is closed.")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError(
+                f"{type(self).__name__} belongs to another event loop; "
+                f"it was made at {self._made_at}"
+            )
+
+
+@final
+class Connection:
+    """One request's use of a connection.
+
+    Made by `BaseConnector.connect`; given back by `release` or `close`, whichever comes first.
+    """
+
+    __slots__ = ("__weakref__", "_callbacks", "_connector", "_entry", "http")
+
+    http: HttpConnection
+    """The connection itself."""
+
+    def __init__(self, connector: BaseConnector, entry: Entry) -> None:
+        self._connector = connector
+        self._entry: Entry | None = entry
+        self._callbacks: list[Callable[[], None]] | None = None
+        self.http = entry.http  # type: ignore[assignment]  # the pool knows less of it than we do
+
+    @property
+    def key(self) -> ConnectionKey | None:
+        """Whom it leads to; ``None`` once given back."""
+        return None if self._entry is None else self._entry.key
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop it belongs to."""
+        return self._connector._running_loop()
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """What is known of the connection; stays readable after it is given back."""
+        return self.http.info
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The transport; ``None`` once given back or lost."""
+        return None if self._entry is None else self.http.info.transport
+
+    @property
+    def protocol(self) -> HttpConnection | None:
+        """The same as `http`; ``None`` once given back."""
+        return None if self._entry is None else self.http
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was given back, or lost."""
+        return self._entry is None or self.http.closed
+
+    def add_callback(self, callback: Callable[[], None] | None) -> None:
+        """Call *callback* once when the connection is given back."""
+        if callback is not None:
+            if self._callbacks is None:
+                self._callbacks = []
+            self._callbacks.append(callback)
+
+    def release(self) -> None:
+        """Give the connection back for others to use; close it if it is not fit for that."""
+        entry = self._entry
+        if entry is not None:
+            self._entry = None
+            self._connector._give_back(entry, True)
+            if self._callbacks is not None:
+                self._notify()
+
+    def close(self) -> None:
+        """Give the connection back and have it closed."""
+        entry = self._entry
+        if entry is not None:
+            self._entry = None
+            self._connector._give_back(entry, False)
+            if self._callbacks is not None:
+                self._notify()
+
+    def _notify(self) -> None:
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback()
+
+    def __repr__(self) -> str:
+        return f"<Connection {'given back' if self._entry is None else self._entry.key!r}>"
+
+    def __del__(self) -> None:
+        if self._entry is None:
+            return
+        warnings.warn(f"Unclosed connection {self!r}", ResourceWarning, source=self, stacklevel=2)
+        self.close()
+
+
+@final
+class Closing:
+    """What `BaseConnector.close` returns; need not be awaited."""
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: Callable[[], Generator[Any, None, None] | Awaitable[None]]) -> None:
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return cast(Awaitable[None], self._wait()).__await__()
+
+
+def _on_lost(ref: "weakref.ref[BaseConnector]", entry: Entry) -> None:
+    connector = ref()
+    if connector is not None:
+        connector._lost(entry)
+
+
+def _on_sweep(ref: "weakref.ref[BaseConnector]") -> None:
+    connector = ref()
+    if connector is not None:
+        connector._sweep()
+
+
+def _abort_all(entries: set[Entry]) -> None:
+    for entry in list(entries):
+        cast(HttpConnection, entry.http).abort()
+
+
+def _depth_of_user() -> int:
+    """How many frames lie between our caller and whoever is not part of this package."""
+    depth = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+        depth += 1
+    return depth - 1
+
+
+def _place_of_user() -> str:
+    """Where the user's own code made what is being made: ``file:line``."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_ours(module: str) -> bool:
+    return module.startswith("antiphon.client.")
