@@ -1,0 +1,876 @@
+"""Content as seen by a user, and queues of values with the same manners.
+
+A `StreamReader` is fed by a protocol and read by one task. Waiting and taking
+are separate steps, so a cancelled read loses nothing. Above its high mark the
+reader pauses what feeds it, below its low mark it resumes that.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Any, Final, Generic, Protocol, TypeVar, final
+
+from ..errors import LineTooLong, LocalProtocolError
+from ..typedefs import Byteish
+
+__all__ = (
+    "EMPTY_PAYLOAD",
+    "AsyncStreamIterator",
+    "ChunkTupleAsyncStreamIterator",
+    "DataQueue",
+    "EmptyStreamReader",
+    "EofStream",
+    "FlowControlDataQueue",
+    "Pausable",
+    "StreamReader",
+)
+
+_T = TypeVar("_T")
+_logger: Final = logging.getLogger("antiphon.core")
+
+# Chunks up to _SMALL bytes are gathered in blocks of up to _BLOCK bytes: a peer that sends
+# one byte at a time would otherwise make each byte cost some 50 bytes of memory.
+_SMALL: Final = 512
+_BLOCK: Final = 8192
+
+# What a read that ends with the content only waits for.
+_EVERYTHING: Final = 1 << 62
+
+
+class EofStream(Exception):
+    """The queue or stream has ended."""
+
+
+class Pausable(Protocol):
+    """What feeds a stream, as far as the stream cares."""
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+@final
+class AsyncStreamIterator:
+    """Calls one reading method until it gives nothing."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], Awaitable[bytes]]) -> None:
+        self._read = read
+
+    def __aiter__(self) -> "AsyncStreamIterator":
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self._read()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+@final
+class ChunkTupleAsyncStreamIterator:
+    """Calls `StreamReader.readchunk` until the content ends."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: "StreamReader") -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> "ChunkTupleAsyncStreamIterator":
+        return self
+
+    async def __anext__(self) -> tuple[bytes, bool]:
+        pair = await self._stream.readchunk()
+        if pair == (b"", False):
+            raise StopAsyncIteration
+        return pair
+
+
+class StreamReader:
+    """Content of one message, decoded, in the order it came.
+
+    One task reads at a time: a second one that would have to wait gets a
+    `RuntimeError`. Every reading method raises the stream's `exception`
+    first, if one is set; and a cancelled one loses no bytes.
+
+    Args:
+        protocol: What to pause above the high mark and to resume below the low one.
+        limit: The low mark in bytes; the high mark is twice that.
+        timer: A context manager entered around every wait.
+        loop: The loop to wait on; the running one by default.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_chunks",
+        "_compressed",
+        "_cursor",
+        "_eof",
+        "_eof_callbacks",
+        "_eof_waiter",
+        "_exception",
+        "_high",
+        "_loop",
+        "_low",
+        "_need",
+        "_offset",
+        "_on_demand",
+        "_paused",
+        "_protocol",
+        "_size",
+        "_splits",
+        "_timer",
+        "_total",
+        "_waiter",
+    )
+
+    def __init__(
+        self,
+        protocol: Pausable,
+        limit: int,
+        *,
+        timer: AbstractContextManager[Any] | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._protocol = protocol
+        self._low = limit
+        self._high = limit * 2
+        self._loop = loop
+        self._timer = timer
+        # Blocks not taken yet; bytes already taken of the first of them; bytes in all.
+        self._chunks: deque[bytes | bytearray] | None = None
+        self._offset = 0
+        self._size = 0
+        # Bytes ever fed, ever taken, ever received before content decoding.
+        self._total = 0
+        self._cursor = 0
+        self._compressed: int | None = None
+        # Ends of HTTP chunks not read past yet, counted in bytes from the beginning.
+        self._splits: deque[int] | None = None
+        self._eof = False
+        self._exception: BaseException | None = None
+        # The one reader that waits, and the size that is worth waking it for.
+        self._waiter: asyncio.Future[None] | None = None
+        self._need = 0
+        self._eof_waiter: asyncio.Future[None] | None = None
+        self._eof_callbacks: list[Callable[[], None]] | None = None
+        self._on_demand: Callable[[], None] | None = None
+        self._paused = False
+
+    # ---------------------------------------------------------------- facts
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of content that came so far, after content decoding."""
+        return self._total
+
+    @property
+    def total_compressed_bytes(self) -> int | None:
+        """Bytes that came so far, before content decoding; ``None`` if there is no decoding."""
+        return self._compressed
+
+    @total_compressed_bytes.setter
+    def total_compressed_bytes(self, value: int | None) -> None:
+        self._compressed = value
+
+    @property
+    def total_raw_bytes(self) -> int:
+        """Bytes of content that came so far, before content decoding."""
+        return self._total if self._compressed is None else self._compressed
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a task waits for content right now."""
+        return self._waiter is not None or self._eof_waiter is not None
+
+    @property
+    def paused(self) -> bool:
+        """Whether this stream holds back what feeds it."""
+        return self._paused
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that can be read without waiting."""
+        return self._size
+
+    def get_read_buffer_limits(self) -> tuple[int, int]:
+        """The low and the high mark, in bytes."""
+        return self._low, self._high
+
+    def set_read_chunk_size(self, n: int) -> None:
+        """Make *n* bytes the low mark, and twice that the high one."""
+        if n <= 0:
+            raise ValueError(f"read chunk size must be positive, not {n!r}")
+        self._low = n
+        self._high = n * 2
+
+    def exception(self) -> BaseException | None:
+        """What every read raises, if the content broke."""
+        return self._exception
+
+    def is_eof(self) -> bool:
+        """Whether the content has come to its end, read or not."""
+        return self._eof
+
+    def at_eof(self) -> bool:
+        """Whether the content has come to its end and all of it was read."""
+        return self._eof and not self._size
+
+    def __repr__(self) -> str:
+        info = [type(self).__name__]
+        if self._size:
+            info.append(f"{self._size} bytes")
+        if self._eof:
+            info.append("eof")
+        info.append(f"low={self._low} high={self._high}")
+        if self._waiter is not None:
+            info.append("w=waiting")
+        if self._exception is not None:
+            info.append(f"e={self._exception!r}")
+        return f"<{' '.join(info)}>"
+
+    # -------------------------------------------------------------- feeding
+
+    def feed_data(self, data: Byteish, size: int = 0) -> None:
+        """Append *data*; *size* is ignored, it is there for old callers.
+
+        Raises:
+            LocalProtocolError: The end was fed already.
+        """
+        if self._eof:
+            raise LocalProtocolError("feed_data() after feed_eof()")
+        if type(data) is not bytes:
+            data = bytes(data)
+        count = len(data)
+        if not count:
+            return
+        chunks = self._chunks
+        if chunks is None:
+            self._chunks = deque((data,))
+        elif count <= _SMALL and chunks:
+            last = chunks[-1]
+            if len(last) > _BLOCK:
+                chunks.append(data)
+            elif type(last) is bytearray:
+                last += data
+            else:
+                chunks.append(bytearray(data))
+        else:
+            chunks.append(data)
+        self._total += count
+        held = self._size = self._size + count
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            if held < self._need:
+                return  # somebody wants more than this in one piece: no reason to pause
+            waiter.set_result(None)
+        if held > self._high and not self._paused:
+            self._paused = True
+            self._protocol.pause_reading()
+
+    def feed_eof(self) -> None:
+        """Mark the end of the content, wake the reader, call the `on_eof` callbacks."""
+        if self._eof:
+            return
+        self._eof = True
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        waiter = self._eof_waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if self._paused:
+            # Nothing more will come through here, so this stream holds nobody back.
+            self._paused = False
+            self._protocol.resume_reading()
+        self._run_eof_callbacks()
+
+    def set_exception(
+        self, exc: type[BaseException] | BaseException, exc_cause: BaseException | None = None
+    ) -> None:
+        """Let every read from now on raise *exc*, caused by *exc_cause*."""
+        if isinstance(exc, type):
+            exc = exc()
+        if exc_cause is not None:
+            exc.__cause__ = exc_cause
+        self._exception = exc
+        self._eof_callbacks = None
+        for waiter in (self._waiter, self._eof_waiter):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(exc)
+
+    def unread_data(self, data: Byteish) -> None:
+        """Put *data* back, to be what is read next."""
+        if not data:
+            return
+        chunks = self._chunks
+        if chunks is None:
+            chunks = self._chunks = deque()
+        if self._offset:
+            chunks[0] = chunks[0][self._offset :]
+            self._offset = 0
+        chunks.appendleft(bytes(data))
+        self._size += len(data)
+        self._cursor -= len(data)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done() and self._size >= self._need:
+            waiter.set_result(None)
+
+    def on_eof(self, callback: Callable[[], None]) -> None:
+        """Call *callback* when the content ends; now, if it has ended."""
+        if self._eof:
+            _call(callback)
+        elif self._eof_callbacks is None:
+            self._eof_callbacks = [callback]
+        else:
+            self._eof_callbacks.append(callback)
+
+    def on_demand(self, callback: Callable[[], None] | None) -> None:
+        """Call *callback* once, when a reader has to wait for the first time from now."""
+        self._on_demand = callback
+
+    def begin_http_chunk_receiving(self) -> None:
+        """The data fed from now on is an HTTP chunk's.
+
+        Raises:
+            RuntimeError: Data that belonged to no chunk was fed before.
+        """
+        if self._splits is None:
+            if self._total:
+                raise RuntimeError(
+                    "begin_http_chunk_receiving() called when data was already fed outside a chunk"
+                )
+            self._splits = deque()
+
+    def end_http_chunk_receiving(self) -> None:
+        """The HTTP chunk begun last is complete.
+
+        Raises:
+            RuntimeError: No chunk was begun.
+        """
+        splits = self._splits
+        if splits is None:
+            raise RuntimeError(
+                "end_http_chunk_receiving() called without begin_http_chunk_receiving() first"
+            )
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            return  # it ends inside what somebody waits to read as a whole
+        position = self._total
+        if position > (splits[-1] if splits else 0):
+            splits.append(position)
+            # An end costs as much memory as some bytes: count them against the mark too.
+            if len(splits) > self._high >> 3 and not self._paused:
+                self._paused = True
+                self._protocol.pause_reading()
+
+    # -------------------------------------------------------------- reading
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return up to *n* bytes, waiting for the first of them if need be.
+
+        Args:
+            n: Size in bytes; a negative one (the default) reads to the end of the content,
+                however much that is; 0 returns at once.
+
+        Returns:
+            ``b""`` at the end of the content (or for 0).
+        """
+        if self._exception is not None:
+            raise self._exception
+        if n < 0:
+            while not self._eof:
+                await self._wait("read", _EVERYTHING)
+            return self._take(-1)
+        if not n:
+            return b""
+        while not self._size and not self._eof:
+            await self._wait("read", 1)
+        return self._take(n)
+
+    async def readany(self) -> bytes:
+        """Return everything that is here, waiting only if nothing is; ``b""`` at the end."""
+        if self._exception is not None:
+            raise self._exception
+        while not self._size and not self._eof:
+            await self._wait("readany", 1)
+        return self._take(-1)
+
+    async def readexactly(self, n: int) -> bytes:
+        """Return exactly *n* bytes of content, waiting for them if needed.
+
+        Args:
+            n: Size in bytes, after content decoding; 0 returns at once.
+
+        Raises:
+            asyncio.IncompleteReadError: The content ended first; ``partial`` has the rest,
+                which counts as read.
+            ValueError: *n* is negative.
+        """
+        if self._exception is not None:
+            raise self._exception
+        if n < 0:
+            raise ValueError("readexactly size can not be less than zero")
+        while self._size < n:
+            if self._eof:
+                raise asyncio.IncompleteReadError(self._take(-1), n)
+            await self._wait("readexactly", n)
+        return self._take(n) if n else b""
+
+    async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        """Return the next line with its ``\\n``; what is left at the end of the content.
+
+        Args:
+            max_line_length: Bytes a line may have; the high mark by default.
+
+        Raises:
+            LineTooLong: The line is longer. Nothing was taken.
+        """
+        return await self.readuntil(b"\n", max_size=max_line_length)
+
+    async def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
+        """Return content up to and including *separator*; what is left at the end.
+
+        Args:
+            separator: At least one byte.
+            max_size: Bytes the result may have; the high mark by default.
+
+        Raises:
+            LineTooLong: There is no separator within that. Nothing was taken.
+            ValueError: *separator* is empty.
+        """
+        width = len(separator)
+        if not width:
+            raise ValueError("Separator should be at least one-byte string")
+        if self._exception is not None:
+            raise self._exception
+        limit = self._high if max_size is None else max_size
+        searched = 0
+        while True:
+            found = self._find(separator, searched, limit)
+            if found >= 0:
+                return self._take(found)
+            if self._size > limit:
+                raise LineTooLong(self._peek(limit), limit, code=400)
+            if self._eof:
+                return self._take(-1)
+            searched = max(0, self._size - width + 1)
+            await self._wait("readuntil", self._size + 1)
+
+    async def readchunk(self) -> tuple[bytes, bool]:
+        """Return data and whether an HTTP chunk (RFC 9112 section 7.1) ends with it.
+
+        Chunks that came in parts come in parts. ``(b"", False)`` is the end.
+        """
+        while True:
+            if self._exception is not None:
+                raise self._exception
+            splits = self._splits
+            while splits:
+                position = splits.popleft()
+                if position == self._cursor:
+                    return b"", True
+                if position > self._cursor:
+                    return self._take(position - self._cursor), True
+            if self._size:
+                assert self._chunks is not None
+                return self._take(len(self._chunks[0]) - self._offset), False
+            if self._eof:
+                return b"", False
+            await self._wait("readchunk", 1)
+
+    def read_nowait(self, n: int = -1) -> bytes:
+        """Return up to *n* bytes of what is here; everything by default.
+
+        Raises:
+            RuntimeError: Somebody waits for data in another method.
+        """
+        if self._exception is not None:
+            raise self._exception
+        if self._waiter is not None and not self._waiter.done():
+            raise RuntimeError("read_nowait() called while a coroutine is waiting for data")
+        return self._take(n) if n else b""
+
+    async def wait_eof(self) -> None:
+        """Wait until the content has come to its end, without reading it."""
+        if self._exception is not None:
+            raise self._exception
+        if self._eof:
+            return
+        if self._eof_waiter is not None:
+            raise RuntimeError("wait_eof() called while another coroutine waits in it")
+        self._ask()
+        loop = self._loop or asyncio.get_running_loop()
+        waiter = self._eof_waiter = loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._eof_waiter = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over lines, each with its ``\\n``."""
+        return AsyncStreamIterator(self.readline)
+
+    def iter_chunked(self, n: int) -> AsyncStreamIterator:
+        """Iterate over blocks of at most *n* bytes."""
+        return AsyncStreamIterator(lambda: self.read(n))
+
+    def iter_any(self) -> AsyncStreamIterator:
+        """Iterate over data as it comes."""
+        return AsyncStreamIterator(self.readany)
+
+    def iter_chunks(self) -> ChunkTupleAsyncStreamIterator:
+        """Iterate over what `readchunk` returns."""
+        return ChunkTupleAsyncStreamIterator(self)
+
+    # --------------------------------------------------------------- inside
+
+    def _ask(self) -> None:
+        callback = self._on_demand
+        if callback is not None:
+            self._on_demand = None
+            callback()
+
+    async def _wait(self, caller: str, need: int) -> None:
+        if self._waiter is not None:
+            raise RuntimeError(
+                f"{caller}() called while another coroutine is already waiting for incoming data"
+            )
+        waiter = self._waiter = (self._loop or asyncio.get_running_loop()).create_future()
+        self._need = need
+        try:
+            self._ask()
+            if self._paused:
+                # More is wanted than the marks allow to hold.
+                self._paused = False
+                self._protocol.resume_reading()
+            if self._timer is None:
+                await waiter
+            else:
+                with self._timer:
+                    await waiter
+        finally:
+            self._waiter = None
+            self._need = 0
+            if self._size > self._high and not self._paused and not self._eof:
+                self._paused = True
+                self._protocol.pause_reading()
+        if self._exception is not None:
+            raise self._exception
+
+    def _find(self, separator: bytes, searched: int, limit: int) -> int:
+        """Size of what ends with the first *separator* at or after *searched*, or -1.
+
+        -1 too if that is longer than *limit*.
+        """
+        chunks = self._chunks
+        if not chunks:
+            return -1
+        first = chunks[0]
+        offset = self._offset
+        found = first.find(separator, offset + searched)
+        if found < 0 and len(chunks) > 1:
+            # Make one block of what is scanned: it is wanted as one anyway, and it is
+            # bounded by the limit and the marks. Each byte is copied a few times at most,
+            # because the block then is larger than what comes after it.
+            first = self._merge(min(self._size, limit + len(separator)))
+            offset = 0
+            found = first.find(separator, searched)
+        if found < 0:
+            return -1
+        size = found + len(separator) - offset
+        return size if size <= limit else -1
+
+    def _merge(self, size: int) -> bytes | bytearray:
+        """Make the first block hold *size* bytes at least, and no offset."""
+        chunks = self._chunks
+        assert chunks
+        if self._offset:
+            chunks[0] = chunks[0][self._offset :]
+            self._offset = 0
+        first = chunks.popleft()
+        if len(first) < size:
+            # A bytearray grows in amortised constant time, also over many calls.
+            block = first if type(first) is bytearray else bytearray(first)
+            while chunks and len(block) < size:
+                block += chunks.popleft()
+            first = block
+        chunks.appendleft(first)
+        return first
+
+    def _peek(self, n: int) -> bytes:
+        """The first up to *n* bytes (at most 200), not taken."""
+        assert self._chunks is not None
+        return bytes(self._chunks[0][self._offset : self._offset + min(n, 200)])
+
+    def _take(self, n: int) -> bytes:
+        """Remove and return up to *n* bytes, all for a negative *n*; never waits."""
+        held = self._size
+        if not held:
+            return b""
+        chunks = self._chunks
+        assert chunks is not None
+        offset = self._offset
+        first = chunks[0]
+        if n < 0 or n >= held:
+            n = held
+            if len(chunks) == 1:
+                data = bytes(first[offset:] if offset else first)
+            else:
+                if offset:
+                    chunks[0] = first[offset:]
+                data = b"".join(chunks)
+            chunks.clear()
+            self._offset = 0
+        elif n < len(first) - offset:
+            self._offset = offset + n
+            data = bytes(first[offset : offset + n])
+        else:
+            data = self._gather(n)
+        self._cursor += n
+        self._size = held = held - n
+        if self._splits:
+            self._forget_splits()
+        if self._paused and held < self._low:
+            self._paused = False
+            self._protocol.resume_reading()
+        return data
+
+    def _gather(self, n: int) -> bytes:
+        """Remove *n* bytes that reach to the end of the first block at least."""
+        chunks = self._chunks
+        assert chunks is not None
+        first = chunks.popleft()
+        parts = [first[self._offset :] if self._offset else first]
+        n -= len(parts[0])
+        self._offset = 0
+        while n:
+            if len(chunks[0]) > n:
+                parts.append(chunks[0][:n])
+                self._offset = n
+                break
+            first = chunks.popleft()
+            n -= len(first)
+            parts.append(first)
+        return b"".join(parts)
+
+    def _forget_splits(self) -> None:
+        splits = self._splits
+        while splits and splits[0] < self._cursor:
+            splits.popleft()
+
+    def _run_eof_callbacks(self) -> None:
+        callbacks = self._eof_callbacks
+        if callbacks is not None:
+            self._eof_callbacks = None
+            for callback in callbacks:
+                _call(callback)
+
+
+def _call(callback: Callable[[], None]) -> None:
+    # Whoever feeds the stream must not suffer from whoever watches it.
+    try:
+        callback()
+    except Exception:
+        _logger.exception("Exception in an on_eof callback of a stream")
+
+
+@final
+class _NoProtocol:
+    __slots__ = ()
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+@final
+class EmptyStreamReader(StreamReader):
+    """Content that is none: at its end from the start. One object serves everybody."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(_NoProtocol(), 2**16)
+        self._eof = True
+
+    def feed_data(self, data: Byteish, size: int = 0) -> None:
+        """Do nothing."""
+
+    def feed_eof(self) -> None:
+        """Do nothing."""
+
+    def set_exception(
+        self, exc: type[BaseException] | BaseException, exc_cause: BaseException | None = None
+    ) -> None:
+        """Do nothing: this object is shared."""
+
+    def set_read_chunk_size(self, n: int) -> None:
+        """Do nothing: this object is shared."""
+
+    def on_demand(self, callback: Callable[[], None] | None) -> None:
+        """Do nothing: nobody ever waits here."""
+
+    def begin_http_chunk_receiving(self) -> None:
+        """Do nothing: this object is shared."""
+
+    def end_http_chunk_receiving(self) -> None:
+        """Do nothing: this object is shared."""
+
+    def unread_data(self, data: Byteish) -> None:
+        """Refuse *data*, unless it is empty: it would appear in other messages.
+
+        Raises:
+            RuntimeError: *data* is not empty.
+        """
+        if data:
+            raise RuntimeError("unread_data() on empty content: nothing was read from it")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+EMPTY_PAYLOAD: Final[StreamReader] = EmptyStreamReader()
+"""The content of every message that has none."""
+
+
+class DataQueue(Generic[_T]):
+    """A queue of values from a protocol to one task, with an end.
+
+    Args:
+        loop: The loop to wait on.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop
+        self._eof = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._exception: BaseException | None = None
+        self._buffer: deque[tuple[_T, int]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def is_eof(self) -> bool:
+        """Whether the end was fed."""
+        return self._eof
+
+    def at_eof(self) -> bool:
+        """Whether the end was fed and everything was read."""
+        return self._eof and not self._buffer
+
+    def exception(self) -> BaseException | None:
+        """What `read` raises when nothing is left, if it is not `EofStream`."""
+        return self._exception
+
+    def set_exception(
+        self, exc: type[BaseException] | BaseException, exc_cause: BaseException | None = None
+    ) -> None:
+        """End the queue with *exc*; values fed before can still be read."""
+        if isinstance(exc, type):
+            exc = exc()
+        if exc_cause is not None:
+            exc.__cause__ = exc_cause
+        self._exception = exc
+        self._eof = True
+        self._wake()
+
+    def feed_data(self, data: _T, size: int = 0) -> None:
+        """Append *data*, which counts as *size* bytes."""
+        self._buffer.append((data, size))
+        self._wake()
+
+    def feed_eof(self) -> None:
+        """End the queue."""
+        self._eof = True
+        self._wake()
+
+    async def read(self) -> _T:
+        """Return the next value, waiting for it.
+
+        Raises:
+            EofStream: The queue has ended.
+            RuntimeError: Another task waits already.
+        """
+        while not self._buffer:
+            if self._exception is not None:
+                raise self._exception
+            if self._eof:
+                raise EofStream
+            if self._waiter is not None:
+                raise RuntimeError("read() called while another coroutine is already waiting")
+            waiter = (self._loop or asyncio.get_running_loop()).create_future()
+            self._waiter = waiter
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+        return self._take()
+
+    def __aiter__(self) -> AsyncIterator[_T]:
+        """Iterate over values until the queue ends."""
+        return _QueueIterator(self.read)
+
+    def _take(self) -> _T:
+        return self._buffer.popleft()[0]
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class FlowControlDataQueue(DataQueue[_T]):
+    """A `DataQueue` that pauses *protocol* while it holds more than twice *limit* bytes.
+
+    Args:
+        protocol: What to pause and resume.
+        limit: The low mark, in the sizes given to `feed_data`.
+        loop: The loop to wait on.
+    """
+
+    def __init__(
+        self, protocol: Pausable, limit: int, *, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        super().__init__(loop)
+        self._protocol = protocol
+        self._limit = limit * 2
+        self._size = 0
+        self._paused = False
+
+    def feed_data(self, data: _T, size: int = 0) -> None:
+        """Append *data*, which counts as *size* bytes."""
+        super().feed_data(data, size)
+        self._size += size
+        if self._size > self._limit and not self._paused:
+            self._paused = True
+            self._protocol.pause_reading()
+
+    def _take(self) -> _T:
+        data, size = self._buffer.popleft()
+        self._size -= size
+        if self._paused and self._size < self._limit:
+            self._paused = False
+            self._protocol.resume_reading()
+        return data
+
+
+@final
+class _QueueIterator(Generic[_T]):
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], Awaitable[_T]]) -> None:
+        self._read = read
+
+    def __aiter__(self) -> "_QueueIterator[_T]":
+        return self
+
+    async def __anext__(self) -> _T:
+        try:
+            return await self._read()
+        except EofStream:
+            raise StopAsyncIteration from None
