@@ -16,9 +16,9 @@ from yarl import URL
 from .typedefs import RawHeaders
 
 __all__ = (
+    "CHUNKED",
     "EMPTY",
     "SERVER_SOFTWARE",
-    "CHUNKED",
     "UNTIL_CLOSE",
     "Framing",
     "HttpVersion",
@@ -28,6 +28,7 @@ __all__ = (
     "RawRequestMessage",
     "RawResponseMessage",
     "RequestHead",
+    "fields_mapping",
     "split_fields",
 )
 
@@ -79,7 +80,8 @@ def split_fields(block: bytes) -> RawHeaders:
     return tuple(pairs)
 
 
-def _fields_mapping(block: bytes) -> "CIMultiDictProxy[str]":
+def fields_mapping(block: bytes) -> "CIMultiDictProxy[str]":
+    """Turn a validated header section into a mapping; arguments as for `split_fields`."""
     # surrogateescape: RFC 9110 section 5.5 allows obs-text; nothing of it may be lost.
     pairs = []
     for line in block.decode("utf-8", "surrogateescape").split("\r\n"):
@@ -148,7 +150,7 @@ class RawRequestMessage:
         """The header section; bytes outside UTF-8 as surrogate escapes."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = _fields_mapping(self._block)
+            headers = self._headers = fields_mapping(self._block)
         return headers
 
     @property
@@ -224,7 +226,7 @@ class RawResponseMessage:
         """The header section; bytes outside UTF-8 as surrogate escapes."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = _fields_mapping(self._block)
+            headers = self._headers = fields_mapping(self._block)
         return headers
 
     @property
@@ -266,7 +268,7 @@ class RequestHead:
 
 def _target_url(method: str, target: str) -> URL:
     if target.startswith("/"):
-        path, mark, query = target.partition("?")
+        path, _, query = target.partition("?")
         # A fragment never belongs on the wire (RFC 9112 section 3.2.1); keep what came after '#'
         # inside path or query rather than let it vanish.
         return URL.build(path=path, query_string=query, encoded=True)

@@ -1,0 +1,408 @@
+"""One head: bytes to `RawRequestMessage` or `RawResponseMessage`, and what may be wrong with it.
+
+A head that is right is told from one that is not by a handful of searches over
+the whole of it. Only when one of them says no, `examine_head` walks the lines
+in the order they came to name the first mistake, so that the error does not
+depend on how the bytes were split.
+"""
+
+from typing import Final, NoReturn, final
+
+from ..errors import (
+    BadHttpMessage,
+    BadHttpMethod,
+    BadStatusLine,
+    HttpProcessingError,
+    InvalidHeader,
+    InvalidURLError,
+    LineTooLong,
+    UnsupportedVersion,
+    quoted,
+)
+from ..http import (
+    EMPTY,
+    Framing,
+    HttpVersion,
+    HttpVersion10,
+    HttpVersion11,
+    Length,
+    RawRequestMessage,
+    RawResponseMessage,
+)
+from ..limits import HttpLimits
+from ._framing import body_framing, parse_content_length, parse_transfer_encoding
+from ._grammar import (
+    ABSOLUTE_FORM,
+    FIELD_LINE,
+    HOST,
+    NEVER_IN_HEAD,
+    REQUEST_LINE,
+    STATUS_LINE,
+    TOKEN,
+)
+from ._inner import field_names, field_values
+
+__all__ = ("RequestHeadParser", "ResponseHeadParser", "examine_fields", "examine_head")
+
+_METHODS: Final = {
+    name.encode(): name
+    for name in (
+        *("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"),
+        *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "QUERY"),
+    )
+}
+# The fields whose meaning the connection needs; all others stay bytes.
+_REQUEST_FACTS: Final = frozenset((
+    *(b"host", b"content-length", b"transfer-encoding", b"connection"),
+    *(b"expect", b"upgrade", b"content-encoding"),
+))
+_RESPONSE_FACTS: Final = frozenset((
+    b"content-length",
+    b"transfer-encoding",
+    b"connection",
+    b"upgrade",
+    b"content-encoding",
+))
+_HOST_ALONE: Final = {b"host"}
+
+# A block longer than this is not kept for comparison with the next one.
+_MAX_MEMO: Final = 2048
+
+_Facts = tuple[Framing | Length, bool, bool, bool, str | None]
+
+
+@final
+class RequestHeadParser:
+    """Parses request heads, and remembers the last header section.
+
+    Clients repeat theirs from request to request: what is equal byte by byte
+    has been validated, and its facts are known. Nothing else is carried over.
+    """
+
+    __slots__ = ("_last_block", "_last_facts", "_last_version", "_limits", "_surely_small")
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._surely_small = _surely_small(limits)
+        self._last_block: bytes | None = None
+        self._last_version = HttpVersion11
+        self._last_facts: _Facts = (EMPTY, False, False, False, None)
+
+    def parse(self, data: bytes, start: int, end: int) -> RawRequestMessage | None:
+        """Parse the head from *start*, whose empty line begins at *end* (CR LF CR LF).
+
+        Returns:
+            ``None`` if there is an empty line before the request line.
+
+        Raises:
+            HttpProcessingError: The head is refused; `status` says how to answer.
+        """
+        line = REQUEST_LINE.match(data, start)
+        if line is None:
+            if data.startswith(b"\r\n", start):
+                return None
+            examine_head(data[start : end + 4], self._limits, BadHttpMethod, complete=True)
+            raise BadHttpMethod(data[start:end])  # pragma: no cover  # examine_head has raised
+        if end - start > self._surely_small:
+            examine_head(data[start : end + 4], self._limits, BadHttpMethod, complete=True)
+        method_name, target_bytes, number = line.groups()
+        block = data[line.end() : end + 2]
+        version = HttpVersion11 if number == b"1.1" else _version(number)
+        if block == self._last_block and version is self._last_version:
+            facts = self._last_facts
+        else:
+            names = field_names(block, low := b"\n" + block.lower())
+            if names is None or len(names) > self._limits.max_headers:
+                examine_head(data[start : end + 4], self._limits, BadHttpMethod, complete=True)
+                raise InvalidHeader(block)  # pragma: no cover  # examine_head has raised
+            _check_major(version)
+            facts = _request_facts(block, low, names, version)
+            if len(block) <= _MAX_MEMO:
+                self._last_block = block
+                self._last_version = version
+                self._last_facts = facts
+        method = _METHODS.get(method_name) or method_name.decode("ascii")
+        target = target_bytes.decode("ascii")
+        framing, should_close, upgrade, expect_continue, compression = facts
+        if target[0] != "/" or method == "CONNECT":
+            _check_target(method, target_bytes, framing)
+        return RawRequestMessage(
+            method,
+            target,
+            version,
+            block,
+            framing,
+            should_close,
+            upgrade,
+            expect_continue,
+            compression,
+        )
+
+
+@final
+class ResponseHeadParser:
+    """Parses response heads."""
+
+    __slots__ = ("_limits", "_surely_small")
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._surely_small = _surely_small(limits)
+
+    def parse(self, data: bytes, start: int, end: int, method: str) -> RawResponseMessage:
+        """Parse the head from *start*, whose empty line begins at *end* (CR LF CR LF).
+
+        Args:
+            method: The method of the request that is answered.
+
+        Raises:
+            HttpProcessingError: The head is refused.
+        """
+        line = STATUS_LINE.match(data, start)
+        if line is None or end - start > self._surely_small:
+            examine_head(data[start : end + 4], self._limits, BadStatusLine, complete=True)
+            if line is None:  # pragma: no cover  # examine_head has raised
+                raise BadStatusLine(data[start:end])
+        number, code, reason = line.groups()
+        block = data[line.end() : end + 2]
+        version = HttpVersion11 if number == b"1.1" else _version(number)
+        names = field_names(block, low := b"\n" + block.lower())
+        if names is None or len(names) > self._limits.max_headers:
+            examine_head(data[start : end + 4], self._limits, BadStatusLine, complete=True)
+            raise InvalidHeader(block)  # pragma: no cover  # examine_head has raised
+        _check_major(version)
+        status = int(code)
+        length, chunked, close, upgrade, compression = _common_facts(
+            block, low, _RESPONSE_FACTS.intersection(names), version
+        )
+        framing = body_framing(status=status, method=method, length=length, chunked=chunked)
+        switched = status == 101 or (method == "CONNECT" and 200 <= status < 300)
+        return RawResponseMessage(
+            version,
+            status,
+            reason.decode("utf-8", "surrogateescape") if reason else "",
+            block,
+            framing,
+            close or framing is Framing.UNTIL_CLOSE,
+            switched and (upgrade or status != 101),
+            compression,
+        )
+
+
+def _surely_small(limits: HttpLimits) -> int:
+    # A head up to this size breaks no limit on a part of it.
+    return min(limits.max_line_size, limits.max_field_size, limits.max_head_size) - 4
+
+
+def _version(number: bytes) -> HttpVersion:
+    if number == b"1.0":
+        return HttpVersion10
+    if number == b"1.1":
+        return HttpVersion11
+    return HttpVersion(number[0] - 48, number[2] - 48)
+
+
+def _check_major(version: HttpVersion) -> None:
+    if version[0] != 1:
+        raise UnsupportedVersion(f"HTTP/{version[0]}.{version[1]} is not spoken here")
+
+
+def _request_facts(block: bytes, low: bytes, names: list[bytes], version: HttpVersion) -> _Facts:
+    found = _REQUEST_FACTS.intersection(names)
+    if b"host" in found:
+        _check_host(field_values(block, low, b"host"))
+        if len(found) == 1 and version is HttpVersion11:
+            return EMPTY, False, False, False, None
+    elif version >= HttpVersion11:
+        # RFC 9112 section 3.2.
+        raise InvalidHeader(b"Host", "Host is missing from an HTTP/1.1 request")
+    length, chunked, close, upgrade, compression = _common_facts(block, low, found, version)
+    framing = body_framing(status=None, method="", length=length, chunked=chunked)
+    expect_continue = False
+    # RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+    if b"expect" in found and version >= HttpVersion11:
+        _check_expect(field_values(block, low, b"expect"))
+        # Nobody waits to send nothing.
+        expect_continue = framing is not EMPTY
+    return framing, close, upgrade, expect_continue, compression
+
+
+def _common_facts(
+    block: bytes, low: bytes, found: frozenset[bytes] | set[bytes], version: HttpVersion
+) -> tuple[int | None, bool, bool, bool, str | None]:
+    """Return content length, chunked, close, upgrade and content coding."""
+    length = None
+    chunked = False
+    if b"transfer-encoding" in found:
+        if b"content-length" in found:
+            # RFC 9112 section 6.3 item 3: an attempt at smuggling.
+            raise BadHttpMessage("Both Transfer-Encoding and Content-Length")
+        parse_transfer_encoding(field_values(block, low, b"transfer-encoding"), version)
+        chunked = True
+    elif b"content-length" in found:
+        length = parse_content_length(field_values(block, low, b"content-length"))
+    keeps = version >= HttpVersion11
+    upgrade = False
+    if b"connection" in found:
+        options = _list_items(field_values(low[1:], low, b"connection"))
+        # RFC 9112 section 9.3: close wins, then the version, then keep-alive.
+        if b"close" in options:
+            keeps = False
+        elif b"keep-alive" in options:
+            keeps = True
+        # RFC 9110 section 7.8: Upgrade in HTTP/1.0 is ignored.
+        upgrade = b"upgrade" in options and b"upgrade" in found and version >= HttpVersion11
+    compression = None
+    if b"content-encoding" in found:
+        coding = b", ".join(field_values(block, low, b"content-encoding")).lower()
+        compression = coding.decode("latin-1") or None
+    return length, chunked, not keeps, upgrade, compression
+
+
+def _list_items(values: list[bytes]) -> list[bytes]:
+    return [item.strip(b" \t") for value in values for item in value.split(b",")]
+
+
+def _check_host(values: list[bytes]) -> None:
+    if len(values) != 1:
+        raise InvalidHeader(b"Host", "More than one Host field")
+    if not _is_host(values[0]):
+        raise InvalidHeader(values[0], f"Malformed Host {quoted(values[0])}")
+
+
+def _is_host(value: bytes) -> bool:
+    match = HOST.fullmatch(value)
+    if match is None:
+        return False
+    port = match.group(1)
+    return not port or int(port) <= 65535
+
+
+def _check_expect(values: list[bytes]) -> None:
+    items = [item.lower() for item in _list_items(values)]
+    if items != [b"100-continue"]:
+        # RFC 9110 section 10.1.1.
+        shown = quoted(b", ".join(values))
+        raise HttpProcessingError(code=417, message=f"Cannot meet expectation {shown}")
+
+
+def _check_target(method: str, target: bytes, framing: Framing | Length) -> None:
+    """Check the forms other than origin-form (RFC 9112 section 3.2)."""
+    if method == "CONNECT":
+        host, colon, port = target.rpartition(b":")
+        if not (host and colon and port and b"@" not in target and _is_host(target)):
+            raise InvalidURLError(f"CONNECT to {quoted(target)}, which is no host and port")
+        if framing is not EMPTY:
+            # RFC 9110 section 9.3.6: such content has no meaning; where it ended would be
+            # a guess about where the tunnel begins.
+            raise BadHttpMessage("CONNECT with content")
+        return
+    if target == b"*":
+        if method == "OPTIONS":
+            return
+        raise InvalidURLError("Target * is for OPTIONS only")
+    absolute = ABSOLUTE_FORM.fullmatch(target)
+    if absolute is None or not _is_host(absolute.group(1)) or absolute.group(1)[:1] == b":":
+        raise InvalidURLError(f"Malformed target {quoted(target)}")
+
+
+# --- what is wrong with a head ---------------------------------------------------------------
+
+
+def examine_head(
+    head: bytes,
+    limits: HttpLimits,
+    bad_line: type[BadHttpMethod] | type[BadStatusLine],
+    *,
+    complete: bool,
+) -> None:
+    """Raise for the first mistake in *head*, in the order of its bytes.
+
+    Args:
+        head: The head with its empty line, or as much as has come of it.
+        bad_line: What a malformed first line raises.
+        complete: Whether that is all of it. The last line of what is not is only checked for
+            its size and for what no head contains.
+    """
+    lines = head.split(b"\r\n")
+    if complete:
+        del lines[-2:]
+    line = lines[0]
+    limit = limits.max_line_size
+    # Compared without the CR that an incomplete line may end with.
+    if len(line.removesuffix(b"\r")) > limit and not NEVER_IN_HEAD.search(line, 0, limit):
+        raise LineTooLong(line, limit, 414 if bad_line is BadHttpMethod else 431)
+    if len(lines) > 1 or complete:
+        pattern = REQUEST_LINE if bad_line is BadHttpMethod else STATUS_LINE
+        match = pattern.fullmatch(line + b"\r\n")
+        if match is None:
+            _refuse_first_line(line, bad_line)
+        _check_major(_version(match.group(3 if bad_line is BadHttpMethod else 1)))
+    elif NEVER_IN_HEAD.search(line):
+        raise bad_line(line)
+    if len(lines) > 1:
+        examine_fields(
+            lines[1:],
+            max_field=limits.max_field_size,
+            max_count=limits.max_headers,
+            max_size=limits.max_head_size - len(line) - 2,
+            complete=complete,
+        )
+    if len(head) > limits.max_head_size:
+        raise LineTooLong(head, limits.max_head_size)
+
+
+def examine_fields(
+    lines: list[bytes], *, max_field: int, max_count: int, max_size: int, complete: bool
+) -> None:
+    """Raise for the first mistake in field lines, in their order.
+
+    Args:
+        lines: The lines without CRLF and without the empty line; the last one may be incomplete.
+        max_field: Bytes of one line.
+        max_count: Lines.
+        max_size: Bytes of the section, line ends and the empty line included.
+        complete: Whether the last line is complete.
+    """
+    size = 0
+    last = len(lines) - 1
+    for index, line in enumerate(lines):
+        room = max_size - size
+        size += len(line) + 2
+        limit = max_field if max_field < room else room
+        if len(line.removesuffix(b"\r")) > limit:
+            if not NEVER_IN_HEAD.search(line, 0, limit):
+                raise LineTooLong(line, max_field if limit == max_field else max_size)
+            raise InvalidHeader(line)
+        if index == last and not complete:
+            if NEVER_IN_HEAD.search(line):
+                raise InvalidHeader(line)
+            return
+        if index >= max_count:
+            raise _too_many(max_count)
+        if not FIELD_LINE.fullmatch(line):
+            raise InvalidHeader(line)
+    if size + 2 > max_size:
+        raise LineTooLong(lines[-1] if lines else b"", max_size)
+
+
+def _too_many(limit: int) -> BadHttpMessage:
+    error = BadHttpMessage(f"More than {limit} fields")
+    error.code = 431  # RFC 6585 section 5
+    return error
+
+
+def _refuse_first_line(
+    line: bytes, bad_line: type[BadHttpMethod] | type[BadStatusLine]
+) -> NoReturn:
+    if bad_line is BadHttpMethod:
+        method, _, rest = line.partition(b" ")
+        target, _, version = rest.rpartition(b" ")
+        if (
+            TOKEN.fullmatch(method)
+            and target
+            and b" " not in target
+            and version in (b"HTTP/1.1", b"HTTP/1.0")
+        ):
+            raise InvalidURLError(f"Malformed target {quoted(target)}")
+    raise bad_line(line)

@@ -1,0 +1,749 @@
+"""Which messages may follow which on one HTTP/1.1 connection, for both ends.
+
+No socket, no clock, no task: bytes that came go in by `receive_data`, events
+come out of `next_event`; what is to be sent is returned as bytes. One cycle is
+one request with its response; `start_next_cycle` begins another where
+`keep_alive` allows it. Bytes of later requests stay unparsed until then.
+
+Each side has a `State`. What is not in the transition table is an error: a
+`LocalProtocolError` if it was our doing.
+"""
+
+from enum import Enum
+from http import HTTPStatus
+from typing import Final, NoReturn, final
+
+from multidict import CIMultiDict
+
+from ..errors import BadHttpMessage, HttpProcessingError, LocalProtocolError, quoted
+from ..http import (
+    EMPTY,
+    UNTIL_CLOSE,
+    Framing,
+    HttpVersion,
+    HttpVersion11,
+    Length,
+    RawRequestMessage,
+    RawResponseMessage,
+    RequestHead,
+)
+from ..limits import HttpLimits
+from ..typedefs import Byteish
+from ._body import Encoder, encoder_for
+from ._events import CLOSED, END, NEED_DATA, PAUSED, EndOfMessage, NeedData
+from ._framing import body_framing
+from ._grammar import HOST, TARGET_TEXT, TOKEN_TEXT
+from ._inner import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    DATE,
+    EXPECT,
+    SERVER,
+    TE,
+    UPGRADE,
+    has_controls,
+    serialize_fields,
+)
+from .parser import HttpRequestParser, HttpResponseParser
+
+__all__ = (
+    "CLOSED",
+    "END",
+    "NEED_DATA",
+    "PAUSED",
+    "EndOfMessage",
+    "Http1Connection",
+    "NeedData",
+    "Role",
+    "State",
+)
+
+
+class Role(Enum):
+    """Which end of the connection this is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class State(Enum):
+    """Where one side of the connection is in its part of the cycle."""
+
+    IDLE = "no message begun in this cycle"
+    SEND_RESPONSE = "to send a response next"
+    SEND_BODY = "head sent, content under way"
+    DONE = "message complete"
+    MIGHT_SWITCH = "request complete, and it asks for another protocol"
+    SWITCHED = "the protocol has changed"
+    MUST_CLOSE = "message complete, and nothing may follow on this connection"
+    CLOSED = "ended its side of the connection"
+    ERROR = "broke the protocol"
+
+    # Members are looked up for every message: by identity, not by hashing the name in Python.
+    __hash__ = object.__hash__
+
+
+@final
+class _Input(Enum):
+    REQUEST = "a request head, content to follow"
+    WHOLE_REQUEST = "a request without content"
+    REQUEST_CAME = "the other side began a request"
+    INFORMATIONAL = "a 1xx head"
+    RESPONSE = "a final response head, content to follow"
+    WHOLE_RESPONSE = "a final response without content"
+    END = "the end of content"
+    PROPOSE = "the request that is complete asks for another protocol"
+    REFUSE = "that was answered as usual"
+    SWITCH = "that was agreed to"
+    CYCLE = "another cycle may begin"
+    LAST = "no other cycle may begin"
+
+    __hash__ = object.__hash__
+
+
+_S = State
+_TRANSITIONS: Final[dict[_Input, dict[State, State]]] = {
+    _Input.REQUEST: {_S.IDLE: _S.SEND_BODY},
+    _Input.WHOLE_REQUEST: {_S.IDLE: _S.DONE},
+    _Input.REQUEST_CAME: {_S.IDLE: _S.SEND_RESPONSE},
+    _Input.INFORMATIONAL: {_S.SEND_RESPONSE: _S.SEND_RESPONSE},
+    _Input.RESPONSE: {_S.SEND_RESPONSE: _S.SEND_BODY},
+    _Input.WHOLE_RESPONSE: {_S.SEND_RESPONSE: _S.DONE},
+    _Input.END: {_S.SEND_BODY: _S.DONE},
+    # RFC 9110 section 7.8: the protocol changes only after the whole request.
+    _Input.PROPOSE: {_S.DONE: _S.MIGHT_SWITCH},
+    _Input.REFUSE: {_S.MIGHT_SWITCH: _S.DONE},
+    _Input.SWITCH: {_S.MIGHT_SWITCH: _S.SWITCHED, _S.SEND_RESPONSE: _S.SWITCHED},
+    _Input.CYCLE: {_S.DONE: _S.IDLE},
+    _Input.LAST: {_S.DONE: _S.MUST_CLOSE, _S.SEND_BODY: _S.MUST_CLOSE},
+}
+
+# States of the other side in which its next bytes belong to the present cycle.
+_READING: Final = {
+    Role.SERVER: frozenset((_S.IDLE, _S.SEND_BODY)),
+    Role.CLIENT: frozenset((_S.SEND_RESPONSE, _S.SEND_BODY)),
+}
+
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+}
+# Methods whose requests say that they have no content (RFC 9110 section 8.6).
+_CONTENT_EXPECTED: Final = frozenset(("POST", "PUT", "PATCH"))
+
+_DEFAULT_LIMITS: Final = HttpLimits()
+_DISCARD: Final = encoder_for(EMPTY)
+
+
+@final
+class Http1Connection:
+    """One HTTP/1.1 connection seen from one end.
+
+    Args:
+        role: Which end this is.
+        limits: What a message of the peer may cost.
+    """
+
+    __slots__ = (
+        "_asked_upgrade",
+        "_await_continue",
+        "_closing",
+        "_encoder",
+        "_eof",
+        "_informational",
+        "_method",
+        "_ours",
+        "_parser",
+        "_reading",
+        "_theirs",
+        "_version",
+        "limits",
+        "receive_data",
+        "role",
+    )
+
+    def __init__(self, role: Role, limits: HttpLimits = _DEFAULT_LIMITS) -> None:
+        self.role = role
+        self.limits = limits
+        self._parser: HttpRequestParser | HttpResponseParser = (
+            HttpRequestParser(limits) if role is Role.SERVER else HttpResponseParser(limits)
+        )
+        self.receive_data = self._parser.feed_data
+        """Store `bytes` that came; they are parsed when `next_event` asks."""
+        self._reading = _READING[role]
+        self._ours = State.IDLE
+        self._theirs = State.IDLE
+        self._eof = False
+        self._closing = False
+        self._encoder: Encoder = _DISCARD
+        self._method = "GET"
+        self._version: HttpVersion = HttpVersion11
+        self._asked_upgrade = False
+        self._await_continue = False
+        self._informational = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.role.value} ours={self._ours.name} "
+            f"theirs={self._theirs.name} buffered={self.buffered}>"
+        )
+
+    @property
+    def our_state(self) -> State:
+        """Where our side is in the cycle."""
+        return self._ours
+
+    @property
+    def their_state(self) -> State:
+        """Where the peer's side is in the cycle."""
+        return self._theirs
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not parsed yet."""
+        return self._parser.buffered
+
+    @property
+    def partial_head(self) -> bool:
+        """Whether a head has begun and is not complete; empty lines before it do not count."""
+        return self._theirs in (State.IDLE, State.SEND_RESPONSE) and self._parser.partial_head
+
+    @property
+    def chunk_ends(self) -> tuple[int, ...]:
+        """Where chunks of the chunked coding end in the content last returned, as offsets."""
+        return self._parser.chunk_ends
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether another cycle may follow this one, as far as is known now.
+
+        RFC 9112 section 9.3: versions, ``Connection`` of both sides, framing; and on the client
+        whether bytes came that nobody asked for.
+        """
+        if self._closing or self._theirs in _ENDED or self._ours in _ENDED:
+            return False
+        if self.role is Role.SERVER:
+            # A client that has shut its side down may still have requests in our buffer.
+            return not self._eof or self._theirs is State.SEND_BODY or self.buffered > 0
+        if self._eof:
+            return False
+        return not (self._theirs in (State.IDLE, State.DONE) and self.buffered)
+
+    def close_after(self) -> None:
+        """End the connection with this cycle; a head still to be sent will say so."""
+        self._closing = True
+
+    # --- receiving ---------------------------------------------------------------------------
+
+    def receive_eof(self) -> None:
+        """Note that the peer has ended its side. Ours may still send (RFC 9112 section 9.6)."""
+        self._eof = True
+        self._parser.feed_eof()
+
+    def next_event(
+        self,
+    ) -> RawRequestMessage | RawResponseMessage | bytes | EndOfMessage | NeedData:
+        """Return what comes next in the bytes received.
+
+        Content comes as `bytes`, in the largest pieces at hand. After a head whose `framing` is
+        ``EMPTY`` comes no `EndOfMessage`: the message is complete.
+
+        Raises:
+            HttpProcessingError: The peer broke the protocol. Raised once; `their_state` is then
+                ERROR, and a server may still respond, with `status`.
+        """
+        if self._theirs not in self._reading:
+            return self._not_reading()
+        try:
+            event = self._parser.next_event()
+            if event is NEED_DATA:
+                return event
+            if type(event) is bytes:
+                self._await_continue = False
+                return event
+            if type(event) is RawRequestMessage:
+                self._request_came(event)
+            elif type(event) is RawResponseMessage:
+                self._response_came(event)
+            elif event is CLOSED:
+                self._theirs = State.CLOSED
+            else:
+                self._content_ended()
+        except HttpProcessingError:
+            self._fail()
+            raise
+        return event
+
+    def _not_reading(self) -> NeedData:
+        theirs = self._theirs
+        if theirs in _GONE:
+            return CLOSED
+        if theirs is State.IDLE:
+            # Client, and nothing was asked.
+            if self.buffered:
+                shown = quoted(self._parser.take_trailing())
+                self._fail()
+                raise BadHttpMessage(f"Bytes that no request asked for: {shown}")
+            if not self._eof:
+                return NEED_DATA
+            self._theirs = State.CLOSED
+            return CLOSED
+        return PAUSED
+
+    def _request_came(self, head: RawRequestMessage) -> None:
+        self._method = head.method
+        self._version = head.version
+        if head.should_close:
+            self._closing = True
+        self._ours = _step(self._ours, _Input.REQUEST_CAME)
+        self._asked_upgrade = head.upgrade or head.method == "CONNECT"
+        if head.framing is not EMPTY:
+            self._theirs = _step(self._theirs, _Input.REQUEST)
+            self._await_continue = head.expect_continue
+            return
+        self._theirs = _step(self._theirs, _Input.WHOLE_REQUEST)
+        if self._asked_upgrade:
+            self._theirs = _step(self._theirs, _Input.PROPOSE)
+
+    def _response_came(self, head: RawResponseMessage) -> None:
+        status = head.code
+        if status < 200 and status != 101:
+            self._informational += 1
+            if self._informational > self.limits.max_informational:
+                raise BadHttpMessage(
+                    f"More than {self.limits.max_informational} informational responses"
+                )
+            self._theirs = _step(self._theirs, _Input.INFORMATIONAL)
+            return
+        if status == 101 or head.upgrade:
+            # RFC 9110 section 15.2.2: only if asked, and only after the whole request.
+            if self._ours is not State.MIGHT_SWITCH or not head.upgrade:
+                raise BadHttpMessage(f"Status {status} changes a protocol unasked")
+            self._ours = _step(self._ours, _Input.SWITCH)
+            self._theirs = _step(self._theirs, _Input.SWITCH)
+            return
+        if self._ours is State.MIGHT_SWITCH:
+            self._ours = _step(self._ours, _Input.REFUSE)
+        if head.should_close:
+            self._closing = True
+        if head.framing is EMPTY:
+            self._theirs = _step(self._theirs, _Input.WHOLE_RESPONSE)
+        else:
+            self._theirs = _step(self._theirs, _Input.RESPONSE)
+
+    def _content_ended(self) -> None:
+        self._theirs = _step(self._theirs, _Input.END)
+        # The upgrade is still open only if nothing has been answered yet (CVE-2026-69243: content
+        # of a refused upgrade is no next request, so it was parsed as content).
+        if self.role is Role.SERVER and self._asked_upgrade:
+            self._theirs = _step(self._theirs, _Input.PROPOSE)
+
+    def _fail(self) -> None:
+        self._theirs = State.ERROR
+        self._closing = True
+        if self.role is Role.CLIENT:
+            self._ours = State.ERROR
+        elif self._ours is State.IDLE:
+            # The head was refused; a server may still say why.
+            self._method = "GET"
+            self._version = HttpVersion11
+            self._ours = State.SEND_RESPONSE
+
+    def take_trailing(self) -> bytes:
+        """Remove and return everything that is not parsed: it belongs to the new protocol.
+
+        Raises:
+            LocalProtocolError: The protocol has not changed.
+        """
+        if self._ours is not State.SWITCHED:
+            raise LocalProtocolError("The protocol has not changed")
+        return self._parser.take_trailing()
+
+    # --- sending, server ---------------------------------------------------------------------
+
+    def respond(
+        self,
+        status: int,
+        headers: CIMultiDict[str],
+        *,
+        reason: str | None = None,
+        length: int | None = None,
+        chunked: bool = False,
+        default_fields: bytes = b"",
+    ) -> bytes:
+        """Begin the final response and return its head.
+
+        Content follows through `send_data` and `send_end`; where the response has none (HEAD,
+        204, 304), both return nothing. ``Content-Length``, ``Transfer-Encoding`` and
+        ``Connection`` are chosen here; of those in *headers* only ``close`` counts, and the
+        ``Content-Length`` of an answer to HEAD or of a 304.
+
+        Args:
+            status: 200 to 999.
+            headers: Fields of the response; only read.
+            reason: The reason phrase; the standard one of *status* by default.
+            length: Size of the content in bytes, ``None`` if not known.
+            chunked: Prefer the chunked coding even though *length* is known.
+            default_fields: Whole lines of ``Date`` and ``Server``, in this order, each ended by
+                CRLF; a line is left out if *headers* has that field.
+
+        Raises:
+            LocalProtocolError: It is not our turn to respond.
+            ValueError: Status, reason, a name or a value is not allowed. Nothing has changed then.
+        """
+        if self._ours is not State.SEND_RESPONSE:
+            self._not_our_turn("respond")
+        line = _status_line(status, reason)
+        fields, seen = serialize_fields(headers.items())
+        if seen:
+            default_fields = self._look_at_fields(headers, seen, default_fields)
+        chunked = (chunked or length is None) and self._version >= HttpVersion11
+        framing = body_framing(status=status, method=self._method, length=length, chunked=chunked)
+        if framing is EMPTY:
+            own = _announced_length(status, self._method, length, headers, seen)
+        elif framing is UNTIL_CLOSE:
+            own = ""
+            self._closing = True
+        else:
+            own = _framing_field(framing)
+        head = f"{line}{own}{self._answer_upgrade_and_close()}".encode("utf-8", "surrogateescape")
+        self._encoder = encoder_for(framing)
+        self._ours = _step(self._ours, _Input.RESPONSE)
+        return b"%b%b%b\r\n" % (head, fields, default_fields)
+
+    def respond_complete(
+        self,
+        status: int,
+        headers: CIMultiDict[str],
+        body: Byteish,
+        *,
+        reason: str | None = None,
+        default_fields: bytes = b"",
+    ) -> bytes:
+        """Return a whole final response: head and content in one piece.
+
+        What `respond` says holds here. Where the response has no content (HEAD, 204, 304),
+        *body* is announced as far as that is allowed, and left out.
+        """
+        if self._ours is not State.SEND_RESPONSE:
+            self._not_our_turn("respond")
+        size = body.nbytes if isinstance(body, memoryview) else len(body)
+        if self._method in _NEVER_PLAIN or status in _NO_CONTENT:
+            head = self.respond(
+                status, headers, reason=reason, length=size, default_fields=default_fields
+            )
+            self.send_end()
+            return head
+        line = _STATUS_LINES.get(status) if reason is None else None
+        if line is None:
+            line = _status_line(status, reason)
+        fields, seen = serialize_fields(headers.items())
+        if seen:
+            default_fields = self._look_at_fields(headers, seen, default_fields)
+        own = self._answer_upgrade_and_close()
+        head = f"{line}Content-Length: {size}\r\n{own}".encode("utf-8", "surrogateescape")
+        self._ours = State.MUST_CLOSE if self._closing else State.DONE
+        return b"".join((head, fields, default_fields, b"\r\n", body))
+
+    def send_informational(self, status: int, headers: CIMultiDict[str]) -> bytes:
+        """Return a 1xx response other than 101; nothing towards HTTP/1.0, which has none.
+
+        Raises:
+            LocalProtocolError: The final response has begun.
+            ValueError: Status, a name or a value is not allowed.
+        """
+        if self._ours is not State.SEND_RESPONSE or self._theirs is State.ERROR:
+            self._not_our_turn("send an informational response")
+        if not 100 <= status < 200 or status == 101:
+            raise ValueError(f"{status} is no informational status")
+        fields, _ = serialize_fields(headers.items())
+        if self._version < HttpVersion11:
+            return b""
+        self._ours = _step(self._ours, _Input.INFORMATIONAL)
+        if status == 100:
+            self._await_continue = False
+        return b"%b%b\r\n" % (_status_line(status, None).encode(), fields)
+
+    def switch(self, status: int, headers: CIMultiDict[str], reason: str | None = None) -> bytes:
+        """Agree to the other protocol: return the head of the 101, or of the 2xx to CONNECT.
+
+        From here on `take_trailing` has what came behind the request, and nothing here looks at
+        bytes any more.
+
+        Raises:
+            LocalProtocolError: The request did not ask for it, is not complete, or was answered.
+            ValueError: Status, reason, a name or a value is not allowed.
+        """
+        if self._ours is not State.SEND_RESPONSE or self._theirs is not State.MIGHT_SWITCH:
+            self._not_our_turn("change the protocol")
+        tunnel = self._method == "CONNECT"
+        if not (200 <= status < 300 if tunnel else status == 101):
+            raise ValueError(f"{status} does not change the protocol")
+        fields, _ = serialize_fields(headers.items())
+        own = "" if tunnel else "Connection: Upgrade\r\n"
+        head = f"{_status_line(status, reason)}{own}".encode("utf-8", "surrogateescape")
+        self._ours = _step(self._ours, _Input.SWITCH)
+        self._theirs = _step(self._theirs, _Input.SWITCH)
+        return b"%b%b\r\n" % (head, fields)
+
+    def _look_at_fields(self, headers: CIMultiDict[str], seen: int, default_fields: bytes) -> bytes:
+        if seen & CONNECTION and _has_option(headers, "close"):
+            self._closing = True
+        if seen & (DATE | SERVER) and default_fields:
+            default_fields = b"".join(
+                line
+                for line in default_fields.splitlines(keepends=True)
+                if line.partition(b":")[0].decode("ascii") not in headers
+            )
+        return default_fields
+
+    def _answer_upgrade_and_close(self) -> str:
+        """Turn an open upgrade down, decide about the connection, and return what says so."""
+        if self._asked_upgrade:
+            self._asked_upgrade = False
+            if self._theirs is State.MIGHT_SWITCH:
+                self._theirs = _step(self._theirs, _Input.REFUSE)
+        # RFC 9110 section 10.1.1: a client that still waits for 100 may send its content or not,
+        # so what follows cannot be told from the next request.
+        if self._await_continue or not self.keep_alive:
+            self._closing = True
+        if self._closing:
+            return "Connection: close\r\n"
+        if self._version < HttpVersion11:
+            return "Connection: keep-alive\r\n"
+        return ""
+
+    # --- sending, client ---------------------------------------------------------------------
+
+    def open(
+        self,
+        head: RequestHead,
+        *,
+        length: int | None = None,
+        body: bytes | None = None,
+        chunked: bool = False,
+    ) -> bytes:
+        """Begin a request: return its head, and *body* with it if that is given.
+
+        With `RequestHead.expect_continue` even a *body* at hand is not sent yet: only its length
+        is announced, and it goes through `send_data` once the server wants it.
+
+        Args:
+            head: What to ask; its fields are only read.
+            length: Size of the content to come through `send_data`, in bytes.
+            body: The whole content.
+            chunked: Content of unknown size will come through `send_data`.
+
+        Raises:
+            LocalProtocolError: A cycle is under way, or this connection must not be used again.
+            ValueError: Method, target, version, a name or a value is not allowed, or the request
+                cannot carry such content. Nothing has changed then.
+        """
+        if self._ours is not State.IDLE or not self.keep_alive:
+            self._not_our_turn("send a request")
+        if body is not None:
+            length = len(body)
+            chunked = False
+        method = head.method
+        host = _check_request(head, chunked=chunked, content=bool(length))
+        fields, seen = serialize_fields(head.headers.items())
+        framing = body_framing(status=None, method=method, length=length, chunked=chunked)
+        if framing is not EMPTY:
+            own = _framing_field(framing)
+        elif method in _CONTENT_EXPECTED or length is not None:
+            own = "Content-Length: 0\r\n" if method in _CONTENT_EXPECTED else ""
+        else:
+            own = ""
+        waits = framing is not EMPTY and head.expect_continue
+        if waits and not seen & EXPECT:
+            own += "Expect: 100-continue\r\n"
+        asks = head.upgrade is not None or bool(seen & UPGRADE)
+        if head.upgrade is not None and not seen & UPGRADE:
+            if not TOKEN_TEXT.fullmatch(head.upgrade.replace("/", "")):
+                raise ValueError(f"Upgrade to {quoted(head.upgrade)} is not allowed")
+            own += f"Upgrade: {head.upgrade}\r\n"
+        closing = not head.keep_alive or (
+            bool(seen & CONNECTION) and _has_option(head.headers, "close")
+        )
+        own += _request_connection(head.version, closing, asks, bool(seen & TE))
+        version = head.version
+        result = b"%b%b%b\r\n" % (
+            f"{method} {head.target} HTTP/{version[0]}.{version[1]}\r\nHost: {host}\r\n".encode(),
+            fields,
+            own.encode(),
+        )
+        # Nothing can fail from here on.
+        self._method = method
+        self._version = version
+        self._closing = closing
+        self._asked_upgrade = asks or method == "CONNECT"
+        self._informational = 0
+        if type(self._parser) is HttpResponseParser:
+            self._parser.method = method
+        self._theirs = _step(self._theirs, _Input.REQUEST_CAME)
+        if framing is EMPTY:
+            self._encoder = _DISCARD
+            self._ours = _step(self._ours, _Input.WHOLE_REQUEST)
+            self._propose()
+            return result
+        self._ours = _step(self._ours, _Input.REQUEST)
+        self._encoder = encoder_for(framing)
+        if body is None or waits:
+            return result
+        self.send_data(body)
+        self.send_end()
+        return result + body
+
+    def _propose(self) -> None:
+        if self._asked_upgrade:
+            self._ours = _step(self._ours, _Input.PROPOSE)
+
+    # --- sending, both -----------------------------------------------------------------------
+
+    def send_data(self, data: Byteish) -> Byteish:
+        """Return what goes on the wire for *data*, which may be *data* itself, or nothing.
+
+        Raises:
+            LocalProtocolError: No content is to be sent now, or more than was announced.
+        """
+        if self._ours is not State.SEND_BODY:
+            self._not_our_turn("send content")
+        return self._encoder.encode(data)
+
+    def send_end(self, trailers: CIMultiDict[str] | None = None) -> bytes:
+        """End the content and return what says so.
+
+        Args:
+            trailers: Fields to send after the content, where the framing can carry them.
+
+        Raises:
+            LocalProtocolError: No content is to be sent now, or it is shorter than announced;
+                our state is MUST_CLOSE then, because the peer waits for the rest.
+            ValueError: *trailers* has what is not allowed there. Nothing has changed then.
+        """
+        if self._ours is not State.SEND_BODY:
+            self._not_our_turn("end content")
+        try:
+            last = self._encoder.end(trailers)
+        except LocalProtocolError:
+            self._closing = True
+            self._ours = _step(self._ours, _Input.LAST)
+            raise
+        self._ours = _step(self._ours, _Input.END)
+        if self.role is Role.CLIENT:
+            self._propose()
+        elif self._closing:
+            self._ours = _step(self._ours, _Input.LAST)
+        return last
+
+    @property
+    def cycle_done(self) -> bool:
+        """Whether both messages of this cycle are complete."""
+        return self._theirs is State.DONE and (
+            self._ours is State.DONE or self._ours is State.MUST_CLOSE
+        )
+
+    def start_next_cycle(self) -> None:
+        """Make way for the next request.
+
+        Raises:
+            LocalProtocolError: A message of this cycle is not complete, or the connection ends
+                with it.
+        """
+        if self._closing or self._ours is not State.DONE or self._theirs is not State.DONE:
+            self._not_our_turn("start another cycle")
+        self._ours = _step(self._ours, _Input.CYCLE)
+        self._theirs = _step(self._theirs, _Input.CYCLE)
+
+    def _not_our_turn(self, what: str) -> NoReturn:
+        raise LocalProtocolError(
+            f"Cannot {what} when our side is {self._ours.name} and theirs is {self._theirs.name}"
+        )
+
+
+_GONE: Final = frozenset((State.CLOSED, State.ERROR))
+_ENDED: Final = frozenset((State.CLOSED, State.ERROR, State.MUST_CLOSE, State.SWITCHED))
+_NO_CONTENT: Final = frozenset((204, 304))
+# Methods whose responses are not framed by their content.
+_NEVER_PLAIN: Final = frozenset(("HEAD", "CONNECT"))
+
+
+def _step(state: State, what: _Input) -> State:
+    following = _TRANSITIONS[what].get(state)
+    if following is None:
+        raise LocalProtocolError(f"{what.value} cannot follow {state.name}")
+    return following
+
+
+def _status_line(status: int, reason: str | None) -> str:
+    if reason is None:
+        line = _STATUS_LINES.get(status)
+        if line is not None:
+            return line
+        reason = ""
+    if not 100 <= status <= 999:
+        raise ValueError(f"{status} is no status code")
+    if has_controls(reason):
+        raise ValueError(f"Control character in reason {quoted(reason)}")
+    return f"HTTP/1.1 {status:d} {reason}\r\n"
+
+
+def _framing_field(framing: Framing | Length) -> str:
+    if type(framing) is Length:
+        return f"Content-Length: {framing.size}\r\n"
+    return "Transfer-Encoding: chunked\r\n"
+
+
+def _announced_length(
+    status: int, method: str, length: int | None, headers: CIMultiDict[str], seen: int
+) -> str:
+    """Return the ``Content-Length`` of a response without content (RFC 9110 section 8.6)."""
+    if status == 204 or status < 200 or (method == "CONNECT" and status < 300):
+        return ""
+    if status != 304 and length is not None:
+        return f"Content-Length: {length}\r\n"
+    # What a GET would have got is for the application to know.
+    if seen & CONTENT_LENGTH:
+        value = headers["Content-Length"]
+        if value.isascii() and value.isdecimal():
+            return f"Content-Length: {value}\r\n"
+    return ""
+
+
+def _has_option(headers: CIMultiDict[str], option: str) -> bool:
+    return any(
+        item.strip().lower() == option
+        for value in headers.getall("Connection", ())
+        for item in value.split(",")
+    )
+
+
+def _request_connection(version: HttpVersion, closing: bool, upgrade: bool, te: bool) -> str:
+    options = []
+    if closing:
+        options.append("close")
+    elif version < HttpVersion11:
+        options.append("keep-alive")
+    if upgrade:
+        options.append("Upgrade")
+    if te:
+        options.append("TE")  # RFC 9110 section 10.1.4
+    return f"Connection: {', '.join(options)}\r\n" if options else ""
+
+
+def _check_request(head: RequestHead, *, chunked: bool, content: bool) -> str:
+    """Check the request line and return the ``Host`` to send."""
+    # `fullmatch` of known alphabets: no CR, LF or SP gets through (CVE-2023-49081, -49082).
+    if not TOKEN_TEXT.fullmatch(head.method):
+        raise ValueError(f"Method {quoted(head.method)} is not allowed")
+    if not TARGET_TEXT.fullmatch(head.target):
+        raise ValueError(f"Target {quoted(head.target)} is not allowed")
+    if head.version[0] != 1 or head.version[1] not in (0, 1):
+        raise ValueError(f"Version {head.version!r} is not HTTP/1.0 or 1.1")
+    if chunked and head.version < HttpVersion11:
+        raise ValueError("HTTP/1.0 has no chunked coding: the content's size must be known")
+    if head.method == "CONNECT" and (chunked or content):
+        raise ValueError("CONNECT has no content")
+    host = head.headers.get("Host", head.authority)
+    if not HOST.fullmatch(host.encode("utf-8", "surrogateescape")):
+        raise ValueError(f"Host {quoted(host)} is not allowed")
+    return host

@@ -1,0 +1,340 @@
+"""One direction of a byte stream: heads, content, ends.
+
+The parsers are pulled. `feed_data` only stores; `next_event` answers what
+comes next. Whoever does not want more stops asking. None of them knows which
+message may follow which: that is `Http1Connection`'s part.
+
+A message whose head announces no content (`framing` is ``EMPTY``) is its head:
+no `EndOfMessage` follows. Every other ends with one.
+"""
+
+from typing import Final, final
+
+from ..errors import BadHttpMethod, BadStatusLine, HttpProcessingError, InvalidHeader
+from ..http import EMPTY, RawHeaders, RawRequestMessage, RawResponseMessage, split_fields
+from ..limits import HttpLimits
+from ._body import Decoder, decoder_for
+from ._buffer import ReceiveBuffer
+from ._events import CLOSED, NEED_DATA, EndOfMessage, NeedData
+from ._grammar import NEVER_IN_HEAD
+from ._head import RequestHeadParser, ResponseHeadParser, examine_fields, examine_head
+from ._inner import field_names
+
+__all__ = ("HeadersParser", "HttpRequestParser", "HttpResponseParser")
+
+# RFC 9112 section 2.2 wants at least one tolerated; old browsers sent one after a POST.
+_MAX_EMPTY_LINES: Final = 4
+
+_DEFAULT_LIMITS: Final = HttpLimits()
+
+
+class _MessageParser:
+    """What requests and responses have in common: buffer, content, end of input."""
+
+    __slots__ = ("_buffer", "_decoder", "_eof", "_failed", "feed_data", "limits")
+
+    _bad_line: type[BadHttpMethod] | type[BadStatusLine] = BadHttpMethod
+
+    def __init__(self, limits: HttpLimits = _DEFAULT_LIMITS) -> None:
+        self.limits = limits
+        self._buffer = ReceiveBuffer()
+        self._decoder: Decoder | None = None
+        self._eof = False
+        self._failed = False
+        self.feed_data = self._buffer.append
+        """Store bytes that came. They must not change later: pass `bytes`."""
+
+    def feed_eof(self) -> None:
+        """Note that nothing more will come."""
+        self._eof = True
+
+    @property
+    def buffered(self) -> int:
+        """Bytes stored and not parsed yet."""
+        return len(self._buffer)
+
+    @property
+    def partial_head(self) -> bool:
+        """Whether a head has begun and is not parsed; empty lines before it do not count."""
+        buffer = self._buffer
+        return (
+            self._decoder is None
+            and buffer.pos < len(buffer.data)
+            and buffer.data[buffer.pos] not in b"\r\n"
+        )
+
+    @property
+    def chunk_ends(self) -> "tuple[int, ...]":
+        """Where chunks of the chunked coding end in the content last returned, as offsets."""
+        return tuple(self._decoder.chunk_ends) if self._decoder is not None else ()
+
+    def take_trailing(self) -> bytes:
+        """Remove and return everything that is not parsed."""
+        return self._buffer.take_all()
+
+    def _next_content(self, decoder: Decoder) -> bytes | EndOfMessage | NeedData:
+        try:
+            event = decoder.next_event(self._buffer)
+            if type(event) is bytes:
+                return event
+            if event is NEED_DATA:
+                if not self._eof:
+                    return NEED_DATA
+                event = decoder.finish()
+        except HttpProcessingError:
+            self._fail()
+            raise
+        self._decoder = None
+        return event
+
+    def _head_pending(self) -> NeedData:
+        """Decide about a head whose end has not come; refuse early what can only be refused."""
+        buffer = self._buffer
+        data = buffer.data
+        start = buffer.pos
+        end = len(data)
+        if start == end:
+            return CLOSED if self._eof else NEED_DATA
+        searched = max(buffer.searched, start)
+        buffer.searched = max(start, end - 3)
+        last_line = data.rfind(b"\n", start) + 1
+        limit = self.limits.max_field_size if last_line else self.limits.max_line_size
+        if (
+            end - start > self.limits.max_head_size
+            or end - max(last_line, start) > limit
+            or NEVER_IN_HEAD.search(data, max(start, searched - 1))
+        ):
+            self._examine(bytes(memoryview(data)[start:]), complete=False)
+        if self._eof:
+            self._end_in_head(bytes(memoryview(data)[start:]))
+        return NEED_DATA
+
+    def _end_in_head(self, begun: bytes) -> None:
+        self._examine(begun, complete=False)
+        self._fail()
+        raise self._bad_line(begun, "The connection ended within a head")
+
+    def _examine(self, head: bytes, *, complete: bool) -> None:
+        try:
+            examine_head(head, self.limits, self._bad_line, complete=complete)
+        except HttpProcessingError:
+            self._fail()
+            raise
+
+    def _fail(self) -> None:
+        self._failed = True
+        self._decoder = None
+        self._buffer.clear()
+
+    def _take_head_bytes(self, end: int) -> tuple[bytes, int, int]:
+        """Return bytes with a head in them, where it starts and where its empty line begins."""
+        buffer = self._buffer
+        data = buffer.data
+        start = buffer.pos
+        if type(data) is bytes:
+            return data, start, end
+        return bytes(memoryview(data)[start : end + 4]), 0, end - start
+
+
+@final
+class HttpRequestParser(_MessageParser):
+    """Parses requests, one after the other.
+
+    Args:
+        limits: What a request may cost.
+    """
+
+    __slots__ = ("_empty_lines", "_heads")
+
+    def __init__(self, limits: HttpLimits = _DEFAULT_LIMITS) -> None:
+        super().__init__(limits)
+        self._heads = RequestHeadParser(limits)
+        self._empty_lines = 0
+
+    def next_event(self) -> RawRequestMessage | bytes | EndOfMessage | NeedData:
+        """Return the next event in what is stored.
+
+        Raises:
+            HttpProcessingError: The bytes are no request. Raised once; from then on the answer
+                is `CLOSED`.
+        """
+        decoder = self._decoder
+        if decoder is not None:
+            return self._next_content(decoder)
+        if self._failed:
+            self._buffer.clear()
+            return CLOSED
+        buffer = self._buffer
+        while True:
+            pos = buffer.pos
+            searched = buffer.searched
+            end = buffer.data.find(b"\r\n\r\n", searched if searched > pos else pos)
+            if end < 0:
+                if self._skip_empty_lines():
+                    continue
+                return self._head_pending()
+            data, start, stop = self._take_head_bytes(end)
+            try:
+                head = self._heads.parse(data, start, stop)
+            except HttpProcessingError:
+                self._fail()
+                raise
+            if head is not None:
+                break
+            self._skip_empty_lines()
+        self._empty_lines = 0
+        buffer.pos = buffer.searched = end + 4
+        if head.framing is not EMPTY:
+            self._decoder = decoder_for(head.framing, self.limits)
+        return head
+
+    def _skip_empty_lines(self) -> bool:
+        """Skip CRLFs before a request line (RFC 9112 section 2.2); whether there were any."""
+        buffer = self._buffer
+        start = buffer.pos
+        while buffer.data.startswith(b"\r\n", buffer.pos):
+            buffer.pos += 2
+            self._empty_lines += 1
+            if self._empty_lines > _MAX_EMPTY_LINES:
+                self._fail()
+                raise BadHttpMethod(b"", "Too many empty lines before a request line")
+        return buffer.pos > start
+
+
+@final
+class HttpResponseParser(_MessageParser):
+    """Parses responses, one after the other.
+
+    How a response ends depends on the request it answers: set `method` first.
+
+    Args:
+        limits: What a response may cost.
+        method: The method of the request that is answered.
+    """
+
+    __slots__ = ("_heads", "method")
+
+    _bad_line = BadStatusLine
+
+    def __init__(self, limits: HttpLimits = _DEFAULT_LIMITS, method: str = "GET") -> None:
+        super().__init__(limits)
+        self._heads = ResponseHeadParser(limits)
+        self.method = method
+
+    def next_event(self) -> RawResponseMessage | bytes | EndOfMessage | NeedData:
+        """Return the next event in what is stored.
+
+        Raises:
+            HttpProcessingError: The bytes are no response. Raised once; from then on the answer
+                is `CLOSED`.
+        """
+        decoder = self._decoder
+        if decoder is not None:
+            return self._next_content(decoder)
+        if self._failed:
+            self._buffer.clear()
+            return CLOSED
+        buffer = self._buffer
+        pos = buffer.pos
+        searched = buffer.searched
+        end = buffer.data.find(b"\r\n\r\n", searched if searched > pos else pos)
+        if end < 0:
+            return self._head_pending()
+        data, start, stop = self._take_head_bytes(end)
+        try:
+            head = self._heads.parse(data, start, stop, self.method)
+        except HttpProcessingError:
+            self._fail()
+            raise
+        buffer.pos = buffer.searched = end + 4
+        if head.framing is not EMPTY:
+            self._decoder = decoder_for(head.framing, self.limits)
+        return head
+
+
+@final
+class HeadersParser:
+    """Parses one header section by itself, as in a part of a multipart body.
+
+    Args:
+        max_size: Bytes of the section, its empty line included.
+        max_field_size: Bytes of one field line.
+        max_headers: Field lines.
+    """
+
+    __slots__ = ("_buffer", "_eof", "feed_data", "max_field_size", "max_headers", "max_size")
+
+    def __init__(
+        self,
+        *,
+        max_size: int = _DEFAULT_LIMITS.max_head_size,
+        max_field_size: int = _DEFAULT_LIMITS.max_field_size,
+        max_headers: int = _DEFAULT_LIMITS.max_headers,
+    ) -> None:
+        self.max_size = max_size
+        self.max_field_size = max_field_size
+        self.max_headers = max_headers
+        self._buffer = ReceiveBuffer()
+        self._eof = False
+        self.feed_data = self._buffer.append
+
+    def feed_eof(self) -> None:
+        """Note that nothing more will come."""
+        self._eof = True
+
+    def next_event(self) -> RawHeaders | NeedData:
+        """Return the fields once the empty line has come.
+
+        Raises:
+            InvalidHeader: A field line is malformed.
+            LineTooLong: A line or the section is too long.
+            BadHttpMessage: There are too many fields.
+        """
+        buffer = self._buffer
+        data = buffer.data
+        start = buffer.pos
+        if data.startswith(b"\r\n", start):
+            buffer.pos = start + 2
+            return ()
+        searched = max(buffer.searched, start)
+        end = data.find(b"\r\n\r\n", searched)
+        if end < 0:
+            buffer.searched = max(start, len(data) - 3)
+            last_line = max(data.rfind(b"\n", start) + 1, start)
+            if (
+                len(data) - start > self.max_size
+                or len(data) - last_line > self.max_field_size
+                or NEVER_IN_HEAD.search(data, max(start, searched - 1))
+            ):
+                self._examine(bytes(memoryview(data)[start:]), complete=False)
+            if not self._eof:
+                return NEED_DATA
+            if start == len(data):
+                return CLOSED
+            raise InvalidHeader(bytes(data[start:]), "The input ended within a header section")
+        block = bytes(memoryview(data)[start : end + 2])
+        names = field_names(block, b"\n" + block.lower())
+        if (
+            names is None
+            or len(names) > self.max_headers
+            or len(block) > min(self.max_field_size, self.max_size - 2)
+        ):
+            self._examine(block + b"\r\n", complete=True)
+        buffer.pos = end + 4
+        return split_fields(block)
+
+    def take_trailing(self) -> bytes:
+        """Remove and return everything that is not parsed."""
+        return self._buffer.take_all()
+
+    def _examine(self, block: bytes, *, complete: bool) -> None:
+        lines = block.split(b"\r\n")
+        if complete:
+            del lines[-2:]
+        examine_fields(
+            lines,
+            max_field=self.max_field_size,
+            max_count=self.max_headers,
+            max_size=self.max_size,
+            complete=complete,
+        )
