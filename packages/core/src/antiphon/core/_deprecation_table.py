@@ -17,4 +17,6 @@ MESSAGES: Final[dict[str, str]] = {
     "ANT-0012": "antiphon.web.BaseRequest.message is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: the request's own properties, such as method, raw_path, version and headers",
     "ANT-0013": 'antiphon.web.BaseRequest.loop is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: asyncio.get_running_loop()',
     "ANT-0014": 'antiphon.web.BaseRequest.has_body is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: BaseRequest.can_read_body',
+    "ANT-0015": 'antiphon.client.TCPConnector(ssl_shutdown_timeout=) is deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: leave it out: closing waits for TLS goodbyes for two seconds at most; close(abort_ssl=True) not at all',
+    "ANT-0016": 'antiphon.client.FormData.add_field(content_transfer_encoding=) is deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: leave it out: form parts carry no transfer encoding (RFC 7578 section 4.7)',
 }
