@@ -84,6 +84,14 @@ class DialContext:
                 when, reason = own, name
         return Phase(self, name, None if when == _NEVER else when, reason)
 
+    def towards(self, key: ConnectionKey) -> "DialContext":
+        """The same attempt, on its way to *key* first (a proxy)."""
+        other = DialContext.__new__(DialContext)
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.key = key
+        return other
+
     def failure(self, phase: str) -> Failure:
         """What is known when *phase* fails: nothing was sent, so sending again is safe."""
         timeline = self.timeline

@@ -88,7 +88,7 @@ class BaseConnector(ABC):
         timeout_ceil_threshold: float = 5,
     ) -> None:
         if loop is not None:
-            warn_deprecated("ANT-0004", stacklevel=_depth_of_user())
+            warn_deprecated("ANT-0004", stacklevel=depth_of_user())
         if force_close:
             if keepalive_timeout is not None and keepalive_timeout is not UNSET:
                 raise ValueError("keepalive_timeout cannot be set if force_close is True")
@@ -106,7 +106,7 @@ class BaseConnector(ABC):
                 force_close=force_close,
             )
         )
-        self._loop = loop if loop is not None else asyncio._get_running_loop()
+        self._loop = loop if loop is not None else _running_loop_or_none()
         self._made_at = _place_of_user()
         self._live = set()  # every connection whose transport is not known to be gone
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -166,7 +166,7 @@ class BaseConnector(ABC):
     def take_idle(self, key: ConnectionKey) -> "Connection | None":
         """Give a connection that is open and free, without waiting; ``None`` if there is none."""
         loop = self._loop
-        if loop is None or asyncio._get_running_loop() is not loop:
+        if loop is None or _running_loop_or_none() is not loop:
             return None  # `connect` says what is wrong
         pool = self._pool
         entry = pool.take(key, loop.time())
@@ -583,6 +583,10 @@ class Closing:
         return cast(Awaitable[None], self._wait()).__await__()
 
 
+# Public in all but its name: it is what `asyncio.get_running_loop` is made of, without the raise.
+_running_loop_or_none = asyncio._get_running_loop
+
+
 def _on_lost(ref: "weakref.ref[BaseConnector]", entry: Entry) -> None:
     connector = ref()
     if connector is not None:
@@ -600,7 +604,7 @@ def _abort_all(entries: set[Entry]) -> None:
         cast(HttpConnection, entry.http).abort()
 
 
-def _depth_of_user() -> int:
+def depth_of_user() -> int:
     """How many frames lie between our caller and whoever is not part of this package."""
     depth = 1
     frame = sys._getframe(1)

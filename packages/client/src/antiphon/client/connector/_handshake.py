@@ -1,0 +1,107 @@
+"""A connected socket or a tunnel made into a connection that speaks HTTP."""
+
+import asyncio
+import socket
+import ssl
+from typing import Any, cast
+
+from antiphon.core.aio.client_protocol import Http1ClientProtocol, http_client_protocol
+from antiphon.core.aio.exchange import HttpConnection
+
+from ..errors import ClientConnectionError, ClientConnectorError
+from ..options import SSLOption
+from ._dial import DialContext
+from .tls import check_peer, context_for, server_name, tls_error
+
+__all__ = ("over_socket", "over_transport")
+
+
+async def over_socket(
+    context: DialContext, sock: socket.socket, ssl_option: SSLOption
+) -> HttpConnection:
+    """Speak HTTP over *sock*, which is taken over, with TLS if the key says so."""
+    loop = context.loop
+    key = context.key
+    protocol = http_client_protocol(limits=key.limits)
+    options: dict[str, Any] = {}  # Any: keyword arguments of unlike types
+    if key.is_ssl:
+        options["ssl"] = context_for(key.ssl, ssl_option)
+        options["server_hostname"] = server_name(key)
+        context.timeline.tls_start = loop.time()
+    try:
+        async with context.phase(
+            "tls" if key.is_ssl else "connect", context.timeout.tls if key.is_ssl else None
+        ):
+            transport, _ = await loop.create_connection(lambda: protocol, sock=sock, **options)
+    except BaseException as exc:
+        sock.close()
+        if isinstance(exc, OSError) and not isinstance(exc, ClientConnectionError):
+            raise tls_error(context, exc) from exc
+        raise
+    return _ready(context, protocol, transport, ssl_option)
+
+
+async def over_transport(
+    context: DialContext, transport: asyncio.Transport, ssl_option: SSLOption
+) -> HttpConnection:
+    """Speak HTTP over *transport*, a tunnel that is taken over, with TLS if the key says so."""
+    loop = context.loop
+    key = context.key
+    protocol = http_client_protocol(limits=key.limits)
+    if not key.is_ssl:
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        transport.resume_reading()
+        return protocol
+    context.timeline.tls_start = loop.time()
+    try:
+        async with context.phase("tls", context.timeout.tls):
+            secured = await loop.start_tls(
+                transport,
+                protocol,
+                context_for(key.ssl, ssl_option),
+                server_hostname=server_name(key),
+            )
+    except BaseException as exc:
+        transport.abort()
+        if isinstance(exc, OSError) and not isinstance(exc, ClientConnectionError):
+            raise tls_error(context, exc) from exc
+        if isinstance(exc, TypeError) and transport.get_extra_info("ssl_object") is not None:
+            raise _no_tls_in_tls(context) from exc
+        raise
+    if secured is None:
+        raise tls_error(context, ConnectionResetError("the proxy closed during the handshake"))
+    protocol.connection_made(secured)
+    return _ready(context, protocol, secured, ssl_option)
+
+
+def _ready(
+    context: DialContext,
+    protocol: Http1ClientProtocol,
+    transport: asyncio.BaseTransport,
+    ssl_option: SSLOption,
+) -> HttpConnection:
+    if context.key.is_ssl:
+        context.timeline.tls_end = context.loop.time()
+        try:
+            _check_alpn(context, transport)
+            check_peer(transport, context.key.ssl, ssl_option)
+        except BaseException:
+            cast(asyncio.Transport, transport).abort()
+            raise
+    return protocol
+
+
+def _check_alpn(context: DialContext, transport: asyncio.BaseTransport) -> None:
+    """Refuse what this client does not speak; a context of the user's may have offered it."""
+    tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
+    chosen = None if tls is None else tls.selected_alpn_protocol()
+    if chosen not in (None, "http/1.1", "http/1.0"):
+        raise tls_error(context, OSError(None, f"the server chose the protocol {chosen!r}"))
+
+
+def _no_tls_in_tls(context: DialContext) -> ClientConnectorError:
+    return tls_error(
+        context,
+        OSError(None, "this event loop cannot speak TLS inside TLS, as an https:// proxy wants"),
+    )
