@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from typing import Final
 
 from antiphon.core.coding import ContentCoding, ContentEncoder, available_codings, encoder
+from antiphon.core.fields.accept import negotiate_coding
 from antiphon.core.typedefs import Byteish
 
 __all__ = ("EXECUTOR_SIZE", "StreamCompressor", "choose_coding")
@@ -17,47 +18,18 @@ _PREFERENCE: Final = ("zstd", "br", "gzip", "deflate")
 """Best first, among codings the client likes equally."""
 
 
-def _accepted(values: Sequence[str]) -> dict[str, float]:
-    """Return weights by coding name; malformed members and weights count as refused."""
-    weights: dict[str, float] = {}
-    for member in ",".join(values).split(","):
-        name, _, parameters = member.partition(";")
-        name = name.strip(" \t").lower()
-        if not name:
-            continue
-        weight = 1.0
-        key, _, value = parameters.partition("=")
-        if parameters and key.strip(" \t").lower() == "q":
-            value = value.strip(" \t")
-            # RFC 9110 section 12.4.2: 0 to 1 with at most three decimals.
-            if len(value) <= 5 and value.isascii() and value.replace(".", "", 1).isdigit():
-                weight = min(float(value), 1.0)
-            else:
-                weight = 0.0
-        weights[name] = weight
-    return weights
-
-
 def choose_coding(accept_encoding: Sequence[str]) -> ContentCoding | None:
     """Choose the coding for a client that sent these ``Accept-Encoding`` values.
 
     Returns:
-        `None` if nothing but the plain content will do.
+        `None` if plain content is what it likes best, or all that is left.
     """
-    weights = _accepted(accept_encoding)
-    if not weights:
+    if not accept_encoding:
         return None
-    anything = weights.get("*", 0.0)
     available = available_codings()
-    best: str | None = None
-    best_weight = 0.0
-    for name in _PREFERENCE:
-        weight = weights.get(name, anything)
-        if weight > best_weight and name in available:
-            best, best_weight = name, weight
-    if best is None or weights.get("identity", 0.0) > best_weight:
-        return None
-    return ContentCoding(best)
+    offers = [coding for coding in _PREFERENCE if coding in available]
+    chosen = negotiate_coding(", ".join(accept_encoding), offers)
+    return None if chosen is None or chosen == "identity" else ContentCoding(chosen)
 
 
 class StreamCompressor:

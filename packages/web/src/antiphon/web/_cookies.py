@@ -74,11 +74,12 @@ class ResponseCookies:
             morsel.coded_value,
             expires=morsel["expires"] or None,
             domain=morsel["domain"] or None,
-            max_age=None if max_age == "" else int(max_age),
+            max_age=None if max_age == "" else max_age,
             path=morsel["path"] or None,
             secure=bool(morsel["secure"]),
             httponly=bool(morsel["httponly"]),
             samesite=morsel["samesite"] or None,
             partitioned=name in self._partitioned or bool(morsel.get("partitioned")),
             version=morsel["version"] or None,
+            quote=False,  # the jar has done that
         )

@@ -7,10 +7,9 @@ from typing import Final
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from antiphon.core import hdrs
+from antiphon.core.fields.media_type import OCTET_STREAM, parse_media_type
 
 __all__ = ("OCTET_STREAM", "HeadersMixin", "content_media_type")
-
-OCTET_STREAM: Final = "application/octet-stream"
 
 _CACHED_LENGTH: Final = 128
 """Characters: a longer Content-Type is parsed anew each time, so that no peer fills the cache."""
@@ -19,13 +18,10 @@ _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
 def _parse(value: str) -> tuple[str, str | None]:
-    from antiphon.core.fields.media_type import parse_media_type
-
-    try:
-        media_type = parse_media_type(value)
-    except ValueError:
+    media_type = parse_media_type(value)
+    if media_type is None:
         return OCTET_STREAM, None
-    return f"{media_type.type}/{media_type.subtype}", media_type.parameters.get("charset")
+    return media_type.essence, media_type.charset
 
 
 _cached_parse: Final = lru_cache(maxsize=256)(_parse)

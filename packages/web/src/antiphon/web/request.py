@@ -4,7 +4,7 @@ Nothing is parsed, copied or decoded before it is asked for.
 """
 
 import asyncio
-import datetime
+import datetime as dt
 import json
 import re
 import socket
@@ -20,6 +20,9 @@ from antiphon.core.aio.exchange import ConnectionInfo, ServerExchange
 from antiphon.core.aio.streams import StreamReader
 from antiphon.core.deprecations import warn_deprecated
 from antiphon.core.errors import quoted
+from antiphon.core.fields.charset import find_charset
+from antiphon.core.fields.dates import parse_http_date
+from antiphon.core.fields.etag import ETag, parse_etags
 from antiphon.core.http import EMPTY, HttpVersion, Length, RawRequestMessage
 from antiphon.core.typedefs import LooseHeaders, RawHeaders, StrOrURL
 
@@ -30,11 +33,11 @@ from .keys import RequestKey
 if TYPE_CHECKING:
     from antiphon.core.aio.multipart import MultipartReader
     from antiphon.core.aio.writer import AbstractStreamWriter
-    from antiphon.core.fields.etag import ETag
 
     from ._form import FileField
     from ._signals import Signal
     from .app import Application
+    from .handler import RequestHandler
     from .keys import ChainMapProxy
     from .routing.resources import UrlMappingMatchInfo
 
@@ -88,7 +91,9 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
     _client_max_fields = DEFAULT_MAX_FIELDS
     _state: "dict[str | RequestKey[Any], Any] | None" = None
     _match_info: "UrlMappingMatchInfo | None" = None
-    _prepare_signals: "Sequence[Signal[...]]" = ()
+    _prepare_signals: "Sequence[Signal[Any, Any]]" = ()
+    _request_handler: "RequestHandler | None" = None
+    _writer: "AbstractStreamWriter | None" = None
     _method: str | None = None
     _headers: CIMultiDictProxy[str] | None = None
     _rel_url: URL | None = None
@@ -322,7 +327,7 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         from antiphon.core.fields.forwarded import parse_forwarded
 
         values = self.headers.getall(hdrs.FORWARDED, ())
-        return tuple(MappingProxyType(dict(element)) for element in parse_forwarded(values))
+        return parse_forwarded(", ".join(values))
 
     @property
     def transport(self) -> asyncio.Transport | None:
@@ -338,8 +343,6 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
     def writer(self) -> "AbstractStreamWriter | None":
         """Where the response is written, once one was prepared."""
         return self._writer
-
-    _writer: "AbstractStreamWriter | None" = None
 
     @property
     def task(self) -> "asyncio.Task[None] | None":
@@ -376,11 +379,7 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
 
     @property
     def cookies(self) -> Mapping[str, str]:
-        """The cookies the client sent; malformed ones are left out.
-
-        Raises:
-            HTTPBadRequest: There are more than 300.
-        """
+        """The cookies the client sent, at most 300; malformed ones are left out."""
         cookies = self._cookies
         if cookies is None:
             from antiphon.core.fields.cookies import parse_cookie_header
@@ -390,23 +389,21 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         return cookies
 
     @property
-    def if_modified_since(self) -> datetime.datetime | None:
+    def if_modified_since(self) -> dt.datetime | None:
         """``If-Modified-Since``; ``None`` if there is none or it is no date."""
         return self._date(hdrs.IF_MODIFIED_SINCE)
 
     @property
-    def if_unmodified_since(self) -> datetime.datetime | None:
+    def if_unmodified_since(self) -> dt.datetime | None:
         """``If-Unmodified-Since``; ``None`` if there is none or it is no date."""
         return self._date(hdrs.IF_UNMODIFIED_SINCE)
 
     @property
-    def if_range(self) -> datetime.datetime | None:
+    def if_range(self) -> dt.datetime | None:
         """``If-Range`` where it is a date; ``None`` otherwise."""
         return self._date(hdrs.IF_RANGE)
 
-    def _date(self, name: str) -> datetime.datetime | None:
-        from antiphon.core.fields.dates import parse_http_date
-
+    def _date(self, name: str) -> dt.datetime | None:
         value = self.headers.get(name)
         return None if value is None else parse_http_date(value)
 
@@ -421,10 +418,8 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         return self._etags(hdrs.IF_NONE_MATCH)
 
     def _etags(self, name: str) -> "tuple[ETag, ...] | None":
-        from antiphon.core.fields.etag import parse_etags
-
         values = self.headers.getall(name, ())
-        return tuple(parse_etags(", ".join(values))) if values else None
+        return parse_etags(", ".join(values)) if values else None
 
     @property
     def http_range(self) -> slice:
@@ -532,13 +527,19 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         And whatever `read` raises.
         """
         body = await self.read()
-        charset = self.charset or "utf-8"
+        charset = self.charset
+        if charset is None:
+            codec = "utf-8"
+        else:
+            found = find_charset(charset)
+            if found is None:
+                raise _bad_request(f"Unknown charset {quoted(charset)}")
+            codec = found
         try:
-            return body.decode(charset)
+            return body.decode(codec)
         except UnicodeDecodeError as exc:
-            raise peer_fault(exc)
-        except (LookupError, ValueError) as exc:  # ValueError: NUL in the name
-            raise _bad_request(f"Unknown charset {quoted(charset)}") from exc
+            peer_fault(exc)
+            raise
 
     async def json(self, *, loads: Callable[[str], Any] = json.loads) -> Any:
         """Return the whole content parsed by *loads*.
@@ -552,7 +553,8 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         try:
             return loads(text)
         except (ValueError, RecursionError) as exc:
-            raise peer_fault(exc)
+            peer_fault(exc)
+            raise
 
     async def multipart(self) -> "MultipartReader":
         """Return a reader of the parts of multipart content, under the limits of the request.

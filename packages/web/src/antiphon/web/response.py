@@ -1,25 +1,28 @@
 """A response as data, and how it is sent through an exchange."""
 
-import datetime
+import datetime as dt
 import json
+import math
 import re
-import time
 from collections.abc import Callable, Iterator, MutableMapping
 from concurrent.futures import Executor
 from enum import Enum
 from http import HTTPStatus
 from http.cookies import SimpleCookie
-from typing import Any, Final, TypeVar, cast, overload
+from typing import Any, Final, TypeVar, overload
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 
 from antiphon.core import hdrs
 from antiphon.core.aio.exchange import ServerExchange
 from antiphon.core.aio.payload import PAYLOAD_REGISTRY, Payload
+from antiphon.core.aio.payload import LookupError as NoSuchPayload
 from antiphon.core.aio.writer import AbstractStreamWriter, ContentWriter
 from antiphon.core.coding import ContentCoding
 from antiphon.core.deprecations import warn_deprecated
-from antiphon.core.fields.etag import ETag
+from antiphon.core.fields.dates import format_http_date, parse_http_date
+from antiphon.core.fields.etag import ETAG_ANY, ETag, parse_etag
+from antiphon.core.http import SERVER_SOFTWARE
 from antiphon.core.typedefs import Byteish, LooseHeaders
 
 from ._compression import StreamCompressor, choose_coding
@@ -51,8 +54,6 @@ REASON_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 # RFC 9112 section 4: a reason phrase has no control characters. CVE-2026-34519, CVE-2025-67724.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-_ETAG_TEXT: Final = re.compile(r"[\x21\x23-\x7e\x80-\xff]*")
 
 _NO_CONTENT: Final = frozenset((204, 304))
 """Statuses whose responses never have content (RFC 9110 section 6.4.1)."""
@@ -331,24 +332,22 @@ class StreamResponse(HeadersMixin, MutableMapping[str | ResponseKey[Any], Any]):
         )
 
     @property
-    def last_modified(self) -> datetime.datetime | None:
+    def last_modified(self) -> dt.datetime | None:
         """``Last-Modified`` as a datetime in UTC; may be set to one, a timestamp or text."""
-        from antiphon.core.fields.dates import parse_http_date
-
         value = self._headers.get(hdrs.LAST_MODIFIED)
         return None if value is None else parse_http_date(value)
 
     @last_modified.setter
-    def last_modified(self, value: "float | datetime.datetime | str | None") -> None:
+    def last_modified(self, value: "float | dt.datetime | str | None") -> None:
         if value is None:
             self._headers.pop(hdrs.LAST_MODIFIED, None)
         elif isinstance(value, str):
             self._headers[hdrs.LAST_MODIFIED] = value
-        elif isinstance(value, datetime.datetime):
-            self._headers[hdrs.LAST_MODIFIED] = _http_date(value.utctimetuple())
+        elif isinstance(value, dt.datetime):
+            self._headers[hdrs.LAST_MODIFIED] = format_http_date(value)
         elif isinstance(value, (int, float)):
             # Up to the next second: a date in the past would let a change go unseen.
-            self._headers[hdrs.LAST_MODIFIED] = _http_date(time.gmtime(-(-value // 1)))
+            self._headers[hdrs.LAST_MODIFIED] = format_http_date(math.ceil(value))
         else:
             raise TypeError(f"Unsupported type for last_modified: {type(value).__name__}")
 
@@ -356,12 +355,9 @@ class StreamResponse(HeadersMixin, MutableMapping[str | ResponseKey[Any], Any]):
     def etag(self) -> ETag | None:
         """``ETag``; may be set to an `ETag`, to the text of a strong one, or to ``None``."""
         value = self._headers.get(hdrs.ETAG)
-        if not value:
+        if value is None:
             return None
-        if value == "*":
-            return ETag(value="*")
-        weak = value.startswith("W/")
-        return ETag(is_weak=weak, value=value[2 if weak else 0 :].strip('"'))
+        return ETag(ETAG_ANY) if value == ETAG_ANY else parse_etag(value)
 
     @etag.setter
     def etag(self, value: ETag | str | None) -> None:
@@ -369,17 +365,13 @@ class StreamResponse(HeadersMixin, MutableMapping[str | ResponseKey[Any], Any]):
             self._headers.pop(hdrs.ETAG, None)
             return
         if isinstance(value, str):
-            value = ETag(value=value)
+            value = ETag(value)
         elif not isinstance(value, ETag):
             raise ValueError(
                 f"Unsupported etag type: {type(value)}. etag must be str, ETag or None"
             )
-        if value.value == "*":
-            self._headers[hdrs.ETAG] = "*"
-            return
-        if _ETAG_TEXT.fullmatch(value.value) is None:
-            raise ValueError(f"Value {value.value!r} is not a valid etag. Maybe it contains '\"'?")
-        self._headers[hdrs.ETAG] = f'W/"{value.value}"' if value.is_weak else f'"{value.value}"'
+        # str() raises ValueError for a tag that no field can carry.
+        self._headers[hdrs.ETAG] = ETAG_ANY if value.value == ETAG_ANY else str(value)
 
     def set_trailers(self, trailers: LooseHeaders) -> None:
         """Send *trailers* after the content, where the connection can (RFC 9110 section 6.5).
@@ -451,9 +443,6 @@ class StreamResponse(HeadersMixin, MutableMapping[str | ResponseKey[Any], Any]):
 
     def _show_default_fields(self, length: int | None) -> None:
         """Set what the connection would add, for receivers of the signal to see and change."""
-        from antiphon.core.fields.dates import format_http_date
-        from antiphon.core.http import SERVER_SOFTWARE
-
         headers = self._headers
         if length is not None and self._status not in _NO_CONTENT:
             headers.setdefault(hdrs.CONTENT_LENGTH, str(length))
@@ -725,7 +714,7 @@ class Response(StreamResponse):
             return
         try:
             self._body = payload = PAYLOAD_REGISTRY.get(value)
-        except LookupError:
+        except NoSuchPayload:
             raise ValueError(f"Unsupported body type {type(value)!r}") from None
         for name, text in payload.headers.items():
             if name not in self._headers:
@@ -963,9 +952,3 @@ def _vary_by_encoding(headers: CIMultiDict[str]) -> None:
         if "accept-encoding" in members or "*" in members:
             return
     headers.add(hdrs.VARY, "Accept-Encoding")
-
-
-def _http_date(moment: time.struct_time) -> str:
-    from antiphon.core.fields.dates import format_http_date
-
-    return format_http_date(time.mktime(moment))

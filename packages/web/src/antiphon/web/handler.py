@@ -1,0 +1,354 @@
+"""One exchange through a handler or an application: dispatch, errors, log.
+
+Who answers what goes wrong::
+
+    exchange.error       the bytes were no request   its status, DEBUG
+    HTTPException        raised by anybody           the exception is the response
+    is_peer_fault(exc)   content is not what it says 400, DEBUG
+    HttpProcessingError  content broke its framing   its status, DEBUG
+    ConnectionError      while the peer is gone      nobody, DEBUG
+    TimeoutError         out of the handler          504, DEBUG
+    any other Exception  the handler is broken       500, ERROR with traceback
+    CancelledError       stop, or the peer is gone   passed on: the connection aborts
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from antiphon.core.aio.exchange import ServerExchange
+from antiphon.core.errors import HttpProcessingError
+
+from ._debug_page import error_response
+from ._faults import is_peer_fault
+from .app import Application
+from .exceptions import HTTPException, HTTPServiceUnavailable
+from .options import ServerOptions
+from .request import BaseRequest, Request
+from .response import Response, StreamResponse
+from .routing.abc import AbstractMatchInfo
+from .routing.options import DisconnectPolicy
+
+if TYPE_CHECKING:
+    from .server import Server
+
+__all__ = ("PayloadAccessError", "RequestHandler", "RequestPayloadError")
+
+RequestFactory = Callable[[ServerExchange], BaseRequest]
+_Handler = Callable[[Any], Awaitable[StreamResponse]]
+
+
+class RequestPayloadError(Exception):
+    """The content of a request could not be read; 400 if nobody handles it."""
+
+
+class PayloadAccessError(Exception):
+    """Content was accessed that is no longer there."""
+
+
+class RequestHandler:
+    """Takes the exchanges of one server through its handler or application.
+
+    Args:
+        manager: The server it belongs to.
+        loop: Accepted and not needed.
+        request_factory: Makes the request of an exchange; for a bare handler.
+        options: What the server was told; or the other arguments, by their names there.
+    """
+
+    def __init__(
+        self,
+        manager: "Server",
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        request_factory: RequestFactory | None = None,
+        options: ServerOptions | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.options = options = ServerOptions(**kwargs) if options is None else options
+        self.logger = options.logger
+        self.debug = options.debug
+        self.access_log = options.access_log
+        self.access_logger = options.make_access_logger()
+        handler = manager.handler
+        self._app = handler if isinstance(handler, Application) else None
+        self._handler = cast(_Handler, handler)
+        self._make_request: RequestFactory = request_factory or (
+            BaseRequest if self._app is None else Request
+        )
+        self._disconnect: DisconnectPolicy | None = (
+            "cancel" if options.handler_cancellation else None
+        )
+        self._shielded: set[asyncio.Task[StreamResponse]] = set()
+        self._stop_callbacks: set[Callable[[], Awaitable[None]]] = set()
+
+    @property
+    def keepalive_timeout(self) -> float | None:
+        """Seconds an idle connection is kept."""
+        return self.options.server_timeouts().keep_alive
+
+    @property
+    def max_line_size(self) -> int:
+        """Bytes of a request line."""
+        return self.options.http_limits().max_line_size
+
+    @property
+    def max_headers(self) -> int:
+        """Fields of a request."""
+        return self.options.http_limits().max_headers
+
+    @property
+    def max_field_size(self) -> int:
+        """Bytes of one field line."""
+        return self.options.http_limits().max_field_size
+
+    # --- one exchange
+
+    async def serve(self, exchange: ServerExchange) -> None:
+        """Answer *exchange*. Connections call this, in the task that owns the exchange."""
+        # Every request comes through here. Rare things are asked about once, and done elsewhere.
+        request = self._make_request(exchange)
+        request._request_handler = self
+        response: Any = None
+        try:
+            if exchange.error is not None:
+                response = self._refusal(request, exchange.error)
+            elif self._app is None:
+                response = await self._serve_bare(exchange, request)
+            else:
+                head = exchange.head
+                match_info = self._app.router.match(head.method, head.path, cast(Request, request))
+                if match_info is None:
+                    match_info = await self._app.resolve(cast(Request, request))
+                request._match_info = match_info
+                # What a match comes to is made once for each route; see routing._compose.
+                bound: Any = getattr(match_info, "_binding", match_info)
+                options = bound.options
+                request._client_max_size = options.client_max_size
+                request._client_max_fields = options.client_max_fields
+                request._prepare_signals = bound.response_signals
+                if (
+                    options.timeout is None
+                    and (options.disconnect or self._disconnect) is None
+                    and not head.expect_continue
+                ):
+                    response = await bound.serve(request)
+                else:
+                    response = await self._serve_specially(exchange, request, match_info)
+            if response.__class__ is not Response or not response._send_whole(exchange, request):
+                await self._send(request, response)
+        except Exception as exc:
+            response = await self._recover(exchange, request, exc)
+        access_logger = self.access_logger
+        if access_logger is not None and access_logger.enabled and response is not None:
+            self.log_access(request, response, exchange.timeline.start)
+
+    async def _send(self, request: BaseRequest, response: Any) -> None:
+        """Send *response*, or what is still missing of it."""
+        if not isinstance(response, StreamResponse):
+            raise TypeError(
+                f"Missing return statement on request handler: it returned {response!r:.100}"
+            )
+        if not response._send_whole(request._exchange, request):
+            await response.prepare(request)
+            await response.write_eof()
+
+    async def _serve_bare(self, exchange: ServerExchange, request: BaseRequest) -> Any:
+        if self._disconnect is None:
+            return await self._handler(request)
+        return await self._with_policy(exchange, partial(self._handler, request), self._disconnect)
+
+    async def _serve_specially(
+        self, exchange: ServerExchange, request: BaseRequest, match_info: AbstractMatchInfo
+    ) -> Any:
+        """Serve a request that expects something, or whose route has options."""
+        if exchange.head.expect_continue:
+            answer = await match_info.expect_handler(cast(Request, request))
+            if answer is not None:
+                return answer
+        options = match_info.options
+        run: Callable[[], Awaitable[StreamResponse]] = partial(
+            match_info.serve, cast(Request, request)
+        )
+        if options.timeout is not None:
+            run = partial(self._within, options.timeout, request, run)
+        policy = options.disconnect or self._disconnect
+        if policy is None or policy == "ignore":
+            return await run()
+        return await self._with_policy(exchange, run, policy)
+
+    async def _within(
+        self, limit: float, request: BaseRequest, run: Callable[[], Awaitable[StreamResponse]]
+    ) -> StreamResponse:
+        """Run a handler under its time limit in seconds."""
+        try:
+            async with asyncio.timeout(limit) as scope:
+                return await run()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        self.logger.warning("Handler of %r took longer than its limit of %g s", request, limit)
+        raise HTTPServiceUnavailable
+
+    async def _with_policy(
+        self,
+        exchange: ServerExchange,
+        run: Callable[[], Awaitable[StreamResponse]],
+        policy: DisconnectPolicy,
+    ) -> StreamResponse:
+        """Run a handler that is cancelled with its peer, or whatever happens to it is not."""
+        if policy == "shield":
+            task = asyncio.create_task(_coroutine(run))
+            self._shielded.add(task)
+            task.add_done_callback(self._shielded.discard)
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                # Nobody waits for it any more; an error of it would vanish.
+                task.add_done_callback(self._log_abandoned)
+                raise
+        owner = asyncio.current_task()
+        if owner is None:
+            raise RuntimeError("an exchange is served by a task")
+
+        def cancel() -> None:
+            owner.cancel("the peer is gone")
+
+        exchange.add_disconnect_callback(cancel)
+        try:
+            return await run()
+        finally:
+            exchange.remove_disconnect_callback(cancel)
+
+    def _log_abandoned(self, task: "asyncio.Task[StreamResponse]") -> None:
+        exc = None if task.cancelled() else task.exception()
+        if exc is not None and not isinstance(exc, HTTPException) and not is_peer_fault(exc):
+            self.log_exception("Error in a shielded handler whose peer is gone", exc_info=exc)
+
+    # --- errors
+
+    def _refusal(self, request: BaseRequest, error: HttpProcessingError) -> Response:
+        """Answer bytes that are no acceptable request."""
+        self.log_debug("Refused request from %s: %r", request.remote, error)
+        return _plain_response(error)
+
+    async def _recover(
+        self, exchange: ServerExchange, request: BaseRequest, exc: Exception
+    ) -> StreamResponse | None:
+        """Answer *exc* if that is still possible; ``None`` if not."""
+        response = self._response_for(exchange, request, exc)
+        if response is None or exchange.responding:
+            if isinstance(exc, HTTPException):
+                self.logger.error("%r was raised when the response to %r had begun", exc, request)
+            # Half a response cannot be taken back; the peer must see that it is not whole.
+            exchange.abort()
+            return None
+        try:
+            await self._send(request, response)
+        except Exception as second:
+            if exchange.closed and isinstance(second, ConnectionError):
+                self.log_debug("Peer %s is gone: %r", request.remote, second)
+                return None
+            self.log_exception("Error sending %r", response, exc_info=second)
+            if exchange.responding:
+                exchange.abort()
+                return None
+            response = Response(status=500, text="500: Internal Server Error")
+            response._send_whole(exchange, request)
+        return response
+
+    def _response_for(
+        self, exchange: ServerExchange, request: BaseRequest, exc: Exception
+    ) -> StreamResponse | None:
+        """Choose the answer to *exc*; ``None`` if there is nobody to answer."""
+        if isinstance(exc, HTTPException):
+            return exc
+        if isinstance(exc, ConnectionError) and exchange.closed:
+            self.log_debug("Peer %s is gone: %r", request.remote, exc)
+            return None
+        if isinstance(exc, HttpProcessingError) and 400 <= exc.status <= 599:
+            self.log_debug("Bad content from %s: %r", request.remote, exc)
+            return _plain_response(exc)
+        if isinstance(exc, RequestPayloadError) or is_peer_fault(exc):
+            self.log_debug("Bad request from %s: %r", request.remote, exc)
+            return Response(status=400, text="400: Bad Request")
+        if isinstance(exc, TimeoutError):
+            self.log_debug("Request handler timed out.", exc_info=exc)
+            return self.handle_error(request, 504, exc)
+        return self.handle_error(request, 500, exc)
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        """Make the response for a failure of the application, and log it if it is a 500."""
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
+        debug = self.debug or (self._app is not None and self._app.debug)
+        return error_response(request, status, exc, message, debug=debug)
+
+    # --- logs
+
+    def log_access(
+        self, request: BaseRequest, response: StreamResponse, time: float | None
+    ) -> None:
+        """Log a finished request.
+
+        Args:
+            time: Loop time at which it began.
+        """
+        if self.access_logger is not None and self.access_logger.enabled:
+            now = asyncio.get_running_loop().time()
+            self.access_logger.log(request, response, 0.0 if time is None else now - time)
+
+    def log_debug(self, *args: Any, **kw: Any) -> None:
+        """Log something that a peer did."""
+        self.logger.debug(*args, **kw)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log something that went wrong here."""
+        kw.setdefault("exc_info", True)
+        self.logger.error(*args, **kw)
+
+    # --- stop
+
+    def add_stop_callback(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Await *callback* when the server stops, before handlers are given up.
+
+        For what would never end by itself, such as WebSockets.
+        """
+        self._stop_callbacks.add(callback)
+
+    def remove_stop_callback(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Forget *callback*, if it was added."""
+        self._stop_callbacks.discard(callback)
+
+    async def run_stop_callbacks(self) -> int:
+        """Await all stop callbacks at once; their errors are logged. Returns how many there were."""
+        callbacks = tuple(self._stop_callbacks)
+        results = await asyncio.gather(*(call() for call in callbacks), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                self.log_debug("Closing at stop ended with %r", result)
+        return len(callbacks)
+
+
+def _plain_response(error: HttpProcessingError) -> Response:
+    """Answer with an error's own status; its message quotes the peer, escaped."""
+    try:
+        phrase = HTTPStatus(error.status).phrase
+    except ValueError:
+        phrase = "Error"
+    response = Response(status=error.status, text=f"{error.status}: {phrase}\n\n{error.message}")
+    if error.headers is not None:
+        response.headers.extend(error.headers)
+    return response
+
+
+async def _coroutine(run: Callable[[], Awaitable[StreamResponse]]) -> StreamResponse:
+    return await run()
