@@ -319,7 +319,7 @@ class ChunkedEncoder:
         size = _size(data)
         if not size:
             return b""
-        return b"%x\r\n%b\r\n" % (size, data)
+        return b"".join((b"%x\r\n" % size, data, b"\r\n"))
 
     def end(self, trailers: CIMultiDict[str] | None) -> bytes:
         """Return the last chunk and the trailer section.

@@ -395,7 +395,7 @@ def _too_many(limit: int) -> BadHttpMessage:
 def _refuse_first_line(
     line: bytes, bad_line: type[BadHttpMethod] | type[BadStatusLine]
 ) -> NoReturn:
-    if bad_line is BadHttpMethod:
+    if bad_line is BadHttpMethod and not NEVER_IN_HEAD.search(line):
         method, _, rest = line.partition(b" ")
         target, _, version = rest.rpartition(b" ")
         if (

@@ -11,8 +11,9 @@ no `EndOfMessage` follows. Every other ends with one.
 from typing import Final, final
 
 from ..errors import BadHttpMethod, BadStatusLine, HttpProcessingError, InvalidHeader
-from ..http import EMPTY, RawHeaders, RawRequestMessage, RawResponseMessage, split_fields
+from ..http import EMPTY, RawRequestMessage, RawResponseMessage, split_fields
 from ..limits import HttpLimits
+from ..typedefs import RawHeaders
 from ._body import Decoder, decoder_for
 from ._buffer import ReceiveBuffer
 from ._events import CLOSED, NEED_DATA, EndOfMessage, NeedData
