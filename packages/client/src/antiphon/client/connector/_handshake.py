@@ -32,7 +32,10 @@ async def over_socket(
         async with context.phase(
             "tls" if key.is_ssl else "connect", context.timeout.tls if key.is_ssl else None
         ):
-            transport, _ = await loop.create_connection(lambda: protocol, sock=sock, **options)
+            # uvloop tells the two kinds of socket apart by the method only.
+            local = sock.family == getattr(socket, "AF_UNIX", None)
+            create = loop.create_unix_connection if local else loop.create_connection
+            transport, _ = await create(lambda: protocol, sock=sock, **options)
     except BaseException as exc:
         sock.close()
         if isinstance(exc, OSError) and not isinstance(exc, ClientConnectionError):

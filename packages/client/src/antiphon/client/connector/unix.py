@@ -1,17 +1,17 @@
 """Connections that stay on this machine: Unix sockets and Windows' named pipes."""
 
 import asyncio
+import socket
 from abc import abstractmethod
 from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import Any
+from typing import Final
 
-from antiphon.core.aio.client_protocol import Http1ClientProtocol, http_client_protocol
 from antiphon.core.aio.exchange import HttpConnection
 
 from ..errors import ClientConnectionError, ClientConnectorError
 from ._dial import DialContext
-from ._handshake import over_transport
+from ._handshake import over_socket, over_transport
 from .base import UNSET, BaseConnector, Unset
 
 __all__ = ("NamedPipeConnector", "UnixConnector")
@@ -52,31 +52,21 @@ class _PathConnector(BaseConnector):
 
     async def dial(self, context: DialContext) -> HttpConnection:
         """See `BaseConnector.dial`. TLS is spoken for ``https`` URLs."""
-        key = context.key
-        if key.proxy is not None:
+        if context.key.proxy is not None:
             raise ClientConnectionError(f"{type(self).__name__} cannot go through a proxy")
-        timeline = context.timeline
-        timeline.connect_start = context.loop.time()
-        try:
-            async with context.phase("connect"):
-                transport, http = await self._connect(context.loop, key.limits)
-        except OSError as exc:
-            if isinstance(exc, ClientConnectionError):
-                raise
-            reason = OSError(exc.errno, f"{exc.strerror or exc}: {self._path}")
-            error = ClientConnectorError(key, reason)
-            error.failure = context.failure("connect")
-            raise error from exc
-        timeline.connect_end = context.loop.time()
-        if key.is_ssl:
-            return await over_transport(context, transport, True)
-        return http
+        return await self._reach(context)
 
     @abstractmethod
-    async def _connect(
-        self, loop: asyncio.AbstractEventLoop, limits: Any
-    ) -> tuple[asyncio.Transport, Http1ClientProtocol]:
+    async def _reach(self, context: DialContext) -> HttpConnection:
         """Open the connection."""
+
+    def _error(self, context: DialContext, cause: OSError) -> ClientConnectorError:
+        # Names the path: the host of the URL is not where the connection would have led.
+        error = ClientConnectorError(
+            context.key, OSError(cause.errno, f"{cause.strerror or cause}: {self._path}")
+        )
+        error.failure = context.failure("connect")
+        return error
 
 
 class UnixConnector(_PathConnector):
@@ -90,12 +80,21 @@ class UnixConnector(_PathConnector):
 
     allowed_protocol_schema_set = BaseConnector.allowed_protocol_schema_set | {"unix"}
 
-    async def _connect(
-        self, loop: asyncio.AbstractEventLoop, limits: Any
-    ) -> tuple[asyncio.Transport, Http1ClientProtocol]:
-        protocol = http_client_protocol(limits=limits)
-        transport, _ = await loop.create_unix_connection(lambda: protocol, self._path)
-        return transport, protocol
+    async def _reach(self, context: DialContext) -> HttpConnection:
+        loop = context.loop
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        context.timeline.connect_start = loop.time()
+        try:
+            sock.setblocking(False)
+            async with context.phase("connect"):
+                await loop.sock_connect(sock, self._path)
+        except BaseException as exc:
+            sock.close()
+            if isinstance(exc, OSError) and not isinstance(exc, ClientConnectionError):
+                raise self._error(context, exc) from exc
+            raise
+        context.timeline.connect_end = loop.time()
+        return await over_socket(context, sock, True)
 
 
 class NamedPipeConnector(_PathConnector):
@@ -105,16 +104,53 @@ class NamedPipeConnector(_PathConnector):
         path: The pipe's name, such as ``\\.\pipe\docker_engine``.
 
     All others are those of `BaseConnector`.
+
+    Raises:
+        RuntimeError: The event loop that runs has no named pipes.
     """
 
     allowed_protocol_schema_set = BaseConnector.allowed_protocol_schema_set | {"npipe"}
 
-    async def _connect(
-        self, loop: asyncio.AbstractEventLoop, limits: Any
-    ) -> tuple[asyncio.Transport, Http1ClientProtocol]:
-        create = getattr(loop, "create_pipe_connection", None)
-        if create is None:
-            raise RuntimeError("Named pipes are only available in a proactor loop under Windows")
-        protocol = http_client_protocol(limits=limits)
-        transport, _ = await create(lambda: protocol, self._path)
-        return transport, protocol
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        force_close: bool = False,
+        keepalive_timeout: float | Unset | None = UNSET,
+        limit: int | None = 100,
+        limit_per_host: int | None = 0,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(path, force_close, keepalive_timeout, limit, limit_per_host, loop)
+        if self._loop is not None:
+            _require_pipes(self._loop)
+
+    async def _reach(self, context: DialContext) -> HttpConnection:
+        loop = context.loop
+        _require_pipes(loop)
+        pipe_end = _PipeEnd()
+        context.timeline.connect_start = loop.time()
+        try:
+            async with context.phase("connect"):
+                # Only the proactor loop has it, so the type of loops in general does not.
+                transport, _ = await loop.create_pipe_connection(lambda: pipe_end, self._path)  # type: ignore[attr-defined]  # looked for just above
+        except ClientConnectionError:
+            raise
+        except OSError as exc:
+            raise self._error(context, exc) from exc
+        context.timeline.connect_end = loop.time()
+        return await over_transport(context, transport, True)
+
+
+_NO_PIPES: Final = "Named pipes are only available in a proactor loop under Windows"
+
+
+def _require_pipes(loop: asyncio.AbstractEventLoop) -> None:
+    if not hasattr(loop, "create_pipe_connection"):
+        raise RuntimeError(_NO_PIPES)
+
+
+class _PipeEnd(asyncio.Protocol):
+    """Holds a new pipe still until HTTP takes it over."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.pause_reading()  # type: ignore[attr-defined]  # pipes are duplex transports
