@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._signals import FrozenList
@@ -19,7 +20,9 @@ class CleanupError(ExceptionGroup[Exception], RuntimeError):
         exceptions: What each of them raised, in the order in which they ran.
     """
 
-    def derive(self, excs: Sequence[Exception], /) -> "CleanupError":
+    def derive(  # type: ignore[override]  # typeshed says any group, of any exceptions
+        self, excs: Sequence[Exception], /
+    ) -> "CleanupError":
         return CleanupError(self.message, excs)
 
 
@@ -49,12 +52,12 @@ class CleanupContext(FrozenList["Callable[[Application], Context]"]):
             context = function(app)
             if isinstance(context, AbstractAsyncContextManager):
                 await context.__aenter__()
-                self._entered.append(lambda context=context: context.__aexit__(None, None, None))
+                self._entered.append(partial(context.__aexit__, None, None, None))
             elif isinstance(context, AsyncIterator):
                 iterator = context.__aiter__()
                 if await anext(iterator, _NOTHING) is _NOTHING:
                     raise RuntimeError(f"{context!r} has no 'yield'")
-                self._entered.append(lambda iterator=iterator: _finish(iterator))
+                self._entered.append(partial(_finish, iterator))
             else:
                 raise TypeError(
                     "a cleanup context must be an async generator or an async context manager, "

@@ -11,6 +11,7 @@ from ._lifecycle import CleanupContext, CleanupError, run_all
 from ._signals import FrozenList, Signal
 from .keys import AppKey
 from .routing._compose import checked_middlewares
+from .routing.abc import AbstractMatchInfo
 from .routing.dispatcher import UrlDispatcher, match_for
 from .routing.options import RouteOptions
 from .routing.routedef import AbstractRouteDef
@@ -35,8 +36,8 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
     """Routes, middlewares, signals, and a place to store what handlers share.
 
     It belongs to the loop that runs it. Routes, middlewares and signals can be
-    added until it starts, stored values until it has started. Subclassing is
-    supported, for an ``@app.route`` of one's own for example.
+    added until it starts; values can be stored until it has started, and while it
+    cleans up. Subclassing is supported, for an ``@app.route`` of one's own for example.
 
     Args:
         logger: Where problems of the application are logged.
@@ -54,6 +55,7 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
     ATTRS: Final = frozenset({
         "logger",
         "_app_above",
+        "_changing",
         "_cleanup_ctx",
         "_debug",
         "_frozen",
@@ -101,6 +103,8 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         self._state: dict[str | AppKey[Any], Any] = {}
         self._frozen = False
         self._pre_frozen = False
+        self._changing = False
+        """Whether it starts or cleans up now: handlers of that may store things."""
         self._app_above: Application | None = None
         self._subapps: list[Application] = []
         self._on_response_prepare: Signal[Request, StreamResponse] = Signal(self)
@@ -117,16 +121,17 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return id(self)
 
-    @overload  # type: ignore[override]  # the value's type follows from the key's
+    @overload
     def __getitem__(self, key: AppKey[_T]) -> _T: ...
     @overload
     def __getitem__(self, key: str) -> Any: ...
     def __getitem__(self, key: str | AppKey[_T]) -> Any:
         return self._state[key]
 
-    @overload  # type: ignore[override]  # the value's type follows from the key's
+    @overload
     def __setitem__(self, key: AppKey[_T], value: _T) -> None: ...
     @overload
     def __setitem__(self, key: str, value: Any) -> None: ...
@@ -152,12 +157,17 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
     @overload
     def get(self, key: AppKey[_T], default: None = ...) -> _T | None: ...
     @overload
-    def get(self, key: str, default: Any = ...) -> Any: ...
+    def get(self, key: str | AppKey[Any], default: Any = ...) -> Any: ...
     def get(self, key: str | AppKey[_T], default: Any = None) -> Any:
         return self._state.get(key, default)
 
     def _check_frozen(self) -> None:
         if self._frozen:
+            above: Application | None = self
+            while above is not None:
+                if above._changing:
+                    return
+                above = above._app_above
             raise RuntimeError(
                 "The application has started: its storage can no longer change. "
                 "Store a mutable object before, and change that."
@@ -369,6 +379,7 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         and below, and the error is raised; `cleanup` remains to be called.
         """
         self.pre_freeze()
+        self._changing = True
         try:
             await self._on_startup.send(self)
         except BaseException as exc:
@@ -378,6 +389,8 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
                 exc.add_note(f"then, leaving the cleanup contexts: {problem!r}")
                 self.logger.exception("Error leaving the contexts of a failed start")
             raise
+        finally:
+            self._changing = False
 
     async def _leave_contexts(self, app: "Application") -> None:
         await run_all(
@@ -405,10 +418,14 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         Raises:
             CleanupError: Several failed; a single error is raised as it is.
         """
-        if self._on_cleanup.frozen:
-            await run_all(self._on_cleanup, self)
-        else:
-            await self._cleanup_ctx.leave(self)
+        self._changing = True
+        try:
+            if self._on_cleanup.frozen:
+                await run_all(self._on_cleanup, self)
+            else:
+                await self._cleanup_ctx.leave(self)
+        finally:
+            self._changing = False
 
     # -- serving --
 
@@ -423,11 +440,16 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         for subapp in self._subapps:
             subapp.use_loop(loop)
 
+    async def resolve(self, request: "Request") -> AbstractMatchInfo:
+        """The match for *request*, complete and frozen; waits only if a resource must be asked."""
+        return await match_for(self, request)
+
     async def _handle(self, request: "Request") -> "StreamResponse":
         """Answer *request* as the server does, but for what concerns the connection."""
-        info = await match_for(self, request)
+        info: Any = await match_for(self, request)
         request._match_info = info
-        return await info.serve(request)
+        response: StreamResponse = await info.serve(request)
+        return response
 
     def __call__(self) -> "Application":
         """The application itself: servers that want a factory take it as one."""

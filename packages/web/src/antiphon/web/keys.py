@@ -67,7 +67,7 @@ class ChainMapProxy(Mapping[str | AppKey[Any], Any]):
     def __init__(self, maps: Iterable[Mapping[str | AppKey[Any], Any]]) -> None:
         self._maps = tuple(maps)
 
-    @overload  # type: ignore[override]  # the value's type follows from the key's
+    @overload
     def __getitem__(self, key: AppKey[_T]) -> _T: ...
     @overload
     def __getitem__(self, key: str) -> Any: ...
@@ -82,7 +82,7 @@ class ChainMapProxy(Mapping[str | AppKey[Any], Any]):
     @overload
     def get(self, key: AppKey[_T], default: None = ...) -> _T | None: ...
     @overload
-    def get(self, key: str, default: Any = ...) -> Any: ...
+    def get(self, key: str | AppKey[Any], default: Any = ...) -> Any: ...
     def get(self, key: str | AppKey[_T], default: Any = None) -> Any:
         for mapping in self._maps:
             if key in mapping:

@@ -1,7 +1,7 @@
 """Wrapping handlers."""
 
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .exceptions import HTTPMove, HTTPPermanentRedirect
 from .routing.dispatcher import match_for
@@ -92,5 +92,5 @@ async def _leads_somewhere(request: "Request", path: str) -> bool:
     app: Any = request.match_info.current_app
     info = app.router.match(request.method, path, request)
     if info is None:  # a resource of somebody's own wants to see the request
-        info = await match_for(app, request.clone(rel_url=path))
+        info = await match_for(app, cast("Request", request.clone(rel_url=path)))
     return info.http_exception is None

@@ -11,6 +11,7 @@ class _Ordered(Protocol):
     @property
     def order(self) -> int:
         """Place in the order of registration."""
+        ...
 
 
 _E = TypeVar("_E", bound=_Ordered)

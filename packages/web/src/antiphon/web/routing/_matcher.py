@@ -71,7 +71,7 @@ class Matcher:
     def _entry(self, order: int, resource: AbstractResource) -> _Entry:
         entry = _Entry(order, resource)
         steps, open_ended = getattr(resource, "index_steps", ((), True))
-        if _leads_to_app(resource):
+        if isinstance(resource, PrefixedSubAppResource) and not _asks_itself(resource):
             entry.nested = Matcher(
                 resource.app.router.resources(),
                 (*self._apps, resource.app),
@@ -113,13 +113,14 @@ class Matcher:
                 break
         rest = methods.pop("*", None)
         if rest is not None:
-            methods = dict.fromkeys(hdrs.METH_ALL, rest) | methods
+            for method in hdrs.METH_ALL:
+                methods.setdefault(method, rest)
         return {method: binding for method, binding in methods.items() if binding is not None}
 
     # -- per request --
 
     def match(self, method: str, raw_path: str, request: "Request") -> UrlMappingMatchInfo | None:
-        """The match, or ``None`` if `resolve` has to be awaited."""
+        """The match for a target or path, or ``None`` if `resolve` has to be awaited."""
         methods = self._direct.get(raw_path)
         if methods is not None:
             binding = methods.get(method)
@@ -129,6 +130,10 @@ class Matcher:
                 info._current_app = binding.current_app
                 info._frozen = True
                 return info
+        if raw_path[:1] != "/":  # absolute-form and others (RFC 9112 §3.2); what they come to
+            raw_path = request.rel_url.raw_path
+        elif "?" in raw_path:
+            return self.match(method, raw_path.partition("?")[0], request)
         return self._search(method, canonical_path(raw_path), request)
 
     def _search(self, method: str, path: str, request: "Request") -> UrlMappingMatchInfo | None:
@@ -191,12 +196,13 @@ class Matcher:
         )
 
 
-def _leads_to_app(resource: AbstractResource) -> bool:
-    if not isinstance(resource, PrefixedSubAppResource) or _overrides(resource, "resolve"):
-        return False
-    if isinstance(resource, MatchedSubAppResource) and _overrides(resource.rule, "match"):
-        return False
-    return not _overrides(resource.app.router, "resolve")
+def _asks_itself(resource: PrefixedSubAppResource) -> bool:
+    """Whether somebody else's code decides what goes to the sub-application, or where there."""
+    return (
+        _overrides(resource, "resolve")
+        or (isinstance(resource, MatchedSubAppResource) and _overrides(resource.rule, "match"))
+        or _overrides(resource.app.router, "resolve")
+    )
 
 
 def _overrides(instance: object, name: str) -> bool:

@@ -6,7 +6,7 @@ percent sign does not begin an escape), and for octets that are no UTF-8.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -281,7 +281,7 @@ class PathPattern:
             return PathPattern((prefix + first, *rest))
         return PathPattern((prefix, *self.parts))
 
-    def format(self, values: dict[str, object]) -> str:
+    def format(self, values: Mapping[str, object]) -> str:
         """The percent-encoded path with *values* in it.
 
         Raises:

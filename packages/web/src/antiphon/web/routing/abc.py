@@ -90,7 +90,7 @@ class AbstractRouter(abc.ABC):
     def __init__(self) -> None:
         self._frozen = False
 
-    def post_init(self, app: "Application") -> None:
+    def post_init(self, app: "Application") -> None:  # noqa: B027  # a hook, for who wants it
         """Called once by the application that this router belongs to."""
 
     @property

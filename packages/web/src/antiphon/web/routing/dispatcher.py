@@ -101,7 +101,7 @@ class UrlDispatcher(AbstractRouter, Mapping[str, AbstractResource]):
 
         Args:
             method: The request's method, as sent.
-            raw_path: Its path, as sent, without the query.
+            raw_path: Its target or the path of that, as sent.
         """
         return (self._matcher or self.compile()).match(method, raw_path, request)
 
@@ -133,7 +133,8 @@ class UrlDispatcher(AbstractRouter, Mapping[str, AbstractResource]):
     def __bool__(self) -> bool:
         return True  # a router without names is a router
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return id(self)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -331,7 +332,7 @@ class UrlDispatcher(AbstractRouter, Mapping[str, AbstractResource]):
 
         if not prefix.startswith("/"):
             raise ValueError(f"a prefix begins with a slash, not {prefix!r}")
-        resource = StaticResource(
+        resource: AbstractResource = StaticResource(
             prefix.removesuffix("/"),
             path,
             name=name,

@@ -10,7 +10,7 @@ from ..typedefs import ExpectHandler, Handler, Middleware
 from . import _pattern
 from ._compose import checked_middlewares
 from ._pattern import PathPattern
-from .abc import AbstractView
+from .abc import AbstractMatchInfo, AbstractView
 from .match_info import UrlMappingMatchInfo
 from .options import NO_OPTIONS, RouteOptions
 from .routes import AbstractRoute, ResourceRoute
@@ -28,7 +28,7 @@ __all__ = (
     "Resource",
 )
 
-Resolve = tuple[UrlMappingMatchInfo | None, set[str]]
+Resolve = tuple[AbstractMatchInfo | None, set[str]]
 """A match or ``None``, and the methods that the resource has for this path."""
 
 
@@ -269,7 +269,7 @@ class DynamicResource(Resource):
 
     def _set(self, pattern: PathPattern) -> None:
         self._pattern = pattern
-        self.match_path = pattern.match  # type: ignore[method-assign]  # spares each request a call
+        self.match_path = pattern.match  # type: ignore[assignment, method-assign]  # spares each request a call
 
     def match_path(self, path: str) -> dict[str, str] | None:
         return self._pattern.match(path)

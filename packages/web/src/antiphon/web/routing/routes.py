@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from yarl import URL
 
@@ -251,13 +251,13 @@ def _awaitable_handler(handler: object) -> Handler:
         TypeError: It is no function, or a generator.
     """
     if isinstance(handler, type) and issubclass(handler, AbstractView):
-        return handler  # type: ignore[return-value]  # awaiting the instance gives the response
+        return handler
     if not callable(handler) or isinstance(handler, type):
         raise TypeError(f"a handler must be a coroutine function or a View, not {handler!r}")
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         raise TypeError(f"a handler must be a coroutine function, not the generator {handler!r}")
     if _returns_coroutine(handler):
-        return handler
+        return cast(Handler, handler)
     if not _returns_coroutine(inspect.unwrap(handler)):
         # A decorator's plain function around a coroutine function is fine.
         warn_deprecated("ANT-0017", stacklevel=user_stacklevel())
