@@ -191,7 +191,7 @@ class BaseConnector(ABC):
             request: Whose request it is; errors show it.
             traces: Observers.
             timeout: ``pool``, ``connect``, ``sock_connect``, ``dns`` and ``tls`` count here.
-            timeline: Where the times go.
+            timeline: Where the times go. A second try (``tries``) gets no idle connection.
             deadline: Loop time by which it must be done, whatever *timeout* says.
 
         Raises:
@@ -200,7 +200,9 @@ class BaseConnector(ABC):
             ClientConnectionError: The connector is closed.
         """
         self._check_usable()
-        connection = self.take_idle(key)
+        # A second try must not meet the fate of the first: it gets a connection of its own.
+        again = timeline is not None and timeline.tries > 1
+        connection = None if again else self.take_idle(key)
         if connection is not None:
             for trace in traces:
                 try:
