@@ -94,7 +94,7 @@ class FormData:
         value = _unwrapped(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
             if filename is None and content_transfer_encoding is None:
-                warn_deprecated("ANT-0017")
+                warn_deprecated("ANT-0018")
             if filename is None:
                 filename = name
         elif filename is None and isinstance(value, io.IOBase):

@@ -20,5 +20,5 @@ MESSAGES: Final[dict[str, str]] = {
     "ANT-0015": 'antiphon.client.TCPConnector(ssl_shutdown_timeout=) is deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: leave it out: closing waits for TLS goodbyes for two seconds at most; close(abort_ssl=True) not at all',
     "ANT-0016": 'antiphon.client.FormData.add_field(content_transfer_encoding=) is deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: leave it out: form parts carry no transfer encoding (RFC 7578 section 4.7)',
     "ANT-0017": 'plain functions as handlers is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: an async def handler(request)',
-    "ANT-0017": 'bytes as the value of an antiphon.client.FormData field without a file name are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: add_field(name, value, filename=...) for a file, text for a field',
+    "ANT-0018": 'bytes as the value of an antiphon.client.FormData field without a file name are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: add_field(name, value, filename=...) for a file, text for a field',
 }
