@@ -83,12 +83,13 @@ def split_fields(block: bytes) -> RawHeaders:
 def fields_mapping(block: bytes) -> "CIMultiDictProxy[str]":
     """Turn a validated header section into a mapping; arguments as for `split_fields`."""
     # surrogateescape: RFC 9110 section 5.5 allows obs-text; nothing of it may be lost.
-    pairs = []
-    for line in block.decode("utf-8", "surrogateescape").split("\r\n"):
-        if line:
-            name, _, value = line.partition(":")
-            pairs.append((name, value.strip(" \t")))
-    return CIMultiDictProxy(CIMultiDict(pairs))
+    lines = block.decode("utf-8", "surrogateescape").split("\r\n")
+    lines.pop()
+    return CIMultiDictProxy(
+        CIMultiDict([
+            (name, value.strip(" \t")) for name, _, value in [line.partition(":") for line in lines]
+        ])
+    )
 
 
 @final

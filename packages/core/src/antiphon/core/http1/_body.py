@@ -30,7 +30,7 @@ from ._grammar import (
     NEXT_CHUNK_PREFIX,
 )
 from ._head import examine_fields
-from ._inner import field_names, serialize_fields
+from ._inner import encode_lines, field_lines, field_names
 
 __all__ = (
     "ChunkedDecoder",
@@ -332,8 +332,8 @@ class ChunkedEncoder:
         for name in trailers:
             if name.lower().encode("utf-8", "surrogateescape") in _NEVER_IN_TRAILERS:
                 raise ValueError(f"{name} is not allowed in a trailer section")
-        block, _ = serialize_fields(trailers.items())
-        return b"0\r\n%b\r\n" % block
+        text, count, _ = field_lines(trailers.items())
+        return b"0\r\n%b\r\n" % encode_lines(text, count)
 
 
 @final

@@ -63,9 +63,8 @@ _RESPONSE_FACTS: Final = frozenset((
     b"upgrade",
     b"content-encoding",
 ))
-_HOST_ALONE: Final = {b"host"}
 
-# A block longer than this is not kept for comparison with the next one.
+# A head longer than this is not kept for comparison with the next one.
 _MAX_MEMO: Final = 2048
 
 _Facts = tuple[Framing | Length, bool, bool, bool, str | None]
@@ -73,20 +72,20 @@ _Facts = tuple[Framing | Length, bool, bool, bool, str | None]
 
 @final
 class RequestHeadParser:
-    """Parses request heads, and remembers the last header section.
+    """Parses request heads, and remembers the last one.
 
-    Clients repeat theirs from request to request: what is equal byte by byte
-    has been validated, and its facts are known. Nothing else is carried over.
+    Clients repeat themselves from request to request: always the header section, often all of
+    it. What is equal byte by byte has been validated, its facts are known, and its read-only
+    mapping can be shared. Nothing else is carried over.
     """
 
-    __slots__ = ("_last_block", "_last_facts", "_last_version", "_limits", "_surely_small")
+    __slots__ = ("_last", "_last_head", "_limits", "_surely_small")
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._surely_small = _surely_small(limits)
-        self._last_block: bytes | None = None
-        self._last_version = HttpVersion11
-        self._last_facts: _Facts = (EMPTY, False, False, False, None)
+        self._last_head = b""
+        self._last = RawRequestMessage("", "", HttpVersion11, b"", EMPTY, False)
 
     def parse(self, data: bytes, start: int, end: int) -> RawRequestMessage | None:
         """Parse the head from *start*, whose empty line begins at *end* (CR LF CR LF).
@@ -97,36 +96,55 @@ class RequestHeadParser:
         Raises:
             HttpProcessingError: The head is refused; `status` says how to answer.
         """
-        line = REQUEST_LINE.match(data, start)
+        head = data[start : end + 2]
+        last = self._last
+        if head == self._last_head:
+            message = RawRequestMessage(
+                last.method,
+                last.path,
+                last.version,
+                last._block,
+                last.framing,
+                last.should_close,
+                last.upgrade,
+                last.expect_continue,
+                last.compression,
+            )
+            message._headers = last._headers
+            self._last = message
+            return message
+        line = REQUEST_LINE.match(head)
         if line is None:
-            if data.startswith(b"\r\n", start):
+            if head.startswith(b"\r\n"):
                 return None
-            examine_head(data[start : end + 4], self._limits, BadHttpMethod, complete=True)
-            raise BadHttpMethod(data[start:end])  # pragma: no cover  # examine_head has raised
-        if end - start > self._surely_small:
-            examine_head(data[start : end + 4], self._limits, BadHttpMethod, complete=True)
+            self._refuse(head)
+        if len(head) > self._surely_small:
+            examine_head(head + b"\r\n", self._limits, BadHttpMethod, complete=True)
         method_name, target_bytes, number = line.groups()
-        block = data[line.end() : end + 2]
+        block = head[line.end() :]
         version = HttpVersion11 if number == b"1.1" else _version(number)
-        if block == self._last_block and version is self._last_version:
-            facts = self._last_facts
+        known = version is last.version and block == last._block and self._last_head != b""
+        if known:
+            block = last._block
+            framing = last.framing
+            should_close = last.should_close
+            upgrade = last.upgrade
+            expect_continue = last.expect_continue
+            compression = last.compression
         else:
-            names = field_names(block, low := b"\n" + block.lower())
+            low = b"\n" + block.lower()
+            names = field_names(block, low)
             if names is None or len(names) > self._limits.max_headers:
-                examine_head(data[start : end + 4], self._limits, BadHttpMethod, complete=True)
-                raise InvalidHeader(block)  # pragma: no cover  # examine_head has raised
+                self._refuse(head)
             _check_major(version)
-            facts = _request_facts(block, low, names, version)
-            if len(block) <= _MAX_MEMO:
-                self._last_block = block
-                self._last_version = version
-                self._last_facts = facts
+            framing, should_close, upgrade, expect_continue, compression = _request_facts(
+                block, low, names, version
+            )
         method = _METHODS.get(method_name) or method_name.decode("ascii")
         target = target_bytes.decode("ascii")
-        framing, should_close, upgrade, expect_continue, compression = facts
         if target[0] != "/" or method == "CONNECT":
             _check_target(method, target_bytes, framing)
-        return RawRequestMessage(
+        message = RawRequestMessage(
             method,
             target,
             version,
@@ -137,17 +155,30 @@ class RequestHeadParser:
             expect_continue,
             compression,
         )
+        if known:
+            message._headers = last._headers
+        if len(head) <= _MAX_MEMO:
+            self._last_head = head
+            self._last = message
+        return message
+
+    def _refuse(self, head: bytes) -> NoReturn:
+        examine_head(head + b"\r\n", self._limits, BadHttpMethod, complete=True)
+        raise BadHttpMethod(head)  # pragma: no cover  # examine_head has raised
 
 
 @final
 class ResponseHeadParser:
-    """Parses response heads."""
+    """Parses response heads, and remembers the last one, as `RequestHeadParser` does."""
 
-    __slots__ = ("_limits", "_surely_small")
+    __slots__ = ("_last", "_last_head", "_last_method", "_limits", "_surely_small")
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._surely_small = _surely_small(limits)
+        self._last_head = b""
+        self._last_method = ""
+        self._last = RawResponseMessage(HttpVersion11, 0, "", b"", EMPTY, False)
 
     def parse(self, data: bytes, start: int, end: int, method: str) -> RawResponseMessage:
         """Parse the head from *start*, whose empty line begins at *end* (CR LF CR LF).
@@ -158,18 +189,34 @@ class ResponseHeadParser:
         Raises:
             HttpProcessingError: The head is refused.
         """
-        line = STATUS_LINE.match(data, start)
-        if line is None or end - start > self._surely_small:
-            examine_head(data[start : end + 4], self._limits, BadStatusLine, complete=True)
-            if line is None:  # pragma: no cover  # examine_head has raised
-                raise BadStatusLine(data[start:end])
+        head = data[start : end + 2]
+        if head == self._last_head and method == self._last_method:
+            last = self._last
+            message = RawResponseMessage(
+                last.version,
+                last.code,
+                last.reason,
+                last._block,
+                last.framing,
+                last.should_close,
+                last.upgrade,
+                last.compression,
+            )
+            message._headers = last._headers
+            self._last = message
+            return message
+        line = STATUS_LINE.match(head)
+        if line is None:
+            self._refuse(head)
+        if len(head) > self._surely_small:
+            examine_head(head + b"\r\n", self._limits, BadStatusLine, complete=True)
         number, code, reason = line.groups()
-        block = data[line.end() : end + 2]
+        block = head[line.end() :]
         version = HttpVersion11 if number == b"1.1" else _version(number)
-        names = field_names(block, low := b"\n" + block.lower())
+        low = b"\n" + block.lower()
+        names = field_names(block, low)
         if names is None or len(names) > self._limits.max_headers:
-            examine_head(data[start : end + 4], self._limits, BadStatusLine, complete=True)
-            raise InvalidHeader(block)  # pragma: no cover  # examine_head has raised
+            self._refuse(head)
         _check_major(version)
         status = int(code)
         length, chunked, close, upgrade, compression = _common_facts(
@@ -177,7 +224,7 @@ class ResponseHeadParser:
         )
         framing = body_framing(status=status, method=method, length=length, chunked=chunked)
         switched = status == 101 or (method == "CONNECT" and 200 <= status < 300)
-        return RawResponseMessage(
+        message = RawResponseMessage(
             version,
             status,
             reason.decode("utf-8", "surrogateescape") if reason else "",
@@ -187,6 +234,15 @@ class ResponseHeadParser:
             switched and (upgrade or status != 101),
             compression,
         )
+        if len(head) <= _MAX_MEMO:
+            self._last_head = head
+            self._last_method = method
+            self._last = message
+        return message
+
+    def _refuse(self, head: bytes) -> NoReturn:
+        examine_head(head + b"\r\n", self._limits, BadStatusLine, complete=True)
+        raise BadStatusLine(head)  # pragma: no cover  # examine_head has raised
 
 
 def _surely_small(limits: HttpLimits) -> int:

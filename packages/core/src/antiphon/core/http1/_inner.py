@@ -94,14 +94,16 @@ def field_kind(name: str) -> int:
     return kind
 
 
-def serialize_fields(items: "ItemsView[str, str]") -> tuple[bytes, int]:
+def field_lines(items: "ItemsView[str, str]") -> tuple[str, int, int]:
     """Write field lines, leaving out those that the connection owns.
 
+    Values are not checked: `encode_lines` does that, once for the whole head.
+
     Returns:
-        The lines, and the kinds of all fields seen, also of those left out.
+        The lines, how many there are, and the kinds of all fields seen, also of those left out.
 
     Raises:
-        ValueError: A name is no token, or a value contains CR, LF, NUL or another control.
+        ValueError: A name is no token.
     """
     seen = 0
     lines = []
@@ -114,19 +116,27 @@ def serialize_fields(items: "ItemsView[str, str]") -> tuple[bytes, int]:
             if kind & OWNED:
                 continue
         lines.append(f"{name}: {value}\r\n")
+    return "".join(lines), len(lines), seen
+
+
+def encode_lines(text: str, count: int) -> bytes:
+    """Encode *count* lines, each ended by CRLF.
+
+    Raises:
+        ValueError: There is another CR, LF, NUL or other control character in them.
+    """
     # surrogateescape: what was received as obs-text leaves as the same bytes.
-    block = "".join(lines).encode("utf-8", "surrogateescape")
-    if len(block.translate(None, CONTROLS)) != len(block) - 2 * len(lines):
-        raise ValueError(f"Control character in a field value: {_offender(lines)}")
-    return block, seen
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data.translate(None, CONTROLS)) != len(data) - 2 * count:
+        raise ValueError(f"Control character in {quoted(_offender(text))}")
+    return data
 
 
-def _offender(lines: list[str]) -> str:
-    for line in lines:
-        data = line.encode("utf-8", "surrogateescape")
-        if len(data.translate(None, CONTROLS)) != len(data) - 2:
-            return quoted(line)
-    return "unknown"  # pragma: no cover  # the caller counted one
+def _offender(text: str) -> str:
+    for line in text.split("\r\n"):
+        if has_controls(line):
+            return line
+    return text  # an injected CRLF: no single line is to blame
 
 
 def has_controls(text: str) -> bool:

@@ -32,17 +32,19 @@ from ..typedefs import Byteish
 from ._body import Encoder, encoder_for
 from ._events import CLOSED, END, NEED_DATA, PAUSED, EndOfMessage, NeedData
 from ._framing import body_framing
-from ._grammar import HOST, TARGET_TEXT, TOKEN_TEXT
+from ._grammar import HOST as HOST_PATTERN
+from ._grammar import TARGET_TEXT, TOKEN_TEXT
 from ._inner import (
     CONNECTION,
     CONTENT_LENGTH,
     DATE,
     EXPECT,
+    HOST,
     SERVER,
     TE,
     UPGRADE,
-    has_controls,
-    serialize_fields,
+    encode_lines,
+    field_lines,
 )
 from .parser import HttpRequestParser, HttpResponseParser
 
@@ -127,6 +129,7 @@ _READING: Final = {
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
 }
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 # Methods whose requests say that they have no content (RFC 9110 section 8.6).
 _CONTENT_EXPECTED: Final = frozenset(("POST", "PUT", "PATCH"))
 
@@ -150,9 +153,11 @@ class Http1Connection:
         "_encoder",
         "_eof",
         "_informational",
+        "_last_host",
         "_method",
         "_ours",
         "_parser",
+        "_plain",
         "_reading",
         "_theirs",
         "_version",
@@ -180,6 +185,9 @@ class Http1Connection:
         self._asked_upgrade = False
         self._await_continue = False
         self._informational = 0
+        self._last_host: str | None = None
+        # The usual case of a response: nothing to say about the connection.
+        self._plain = False
 
     def __repr__(self) -> str:
         return (
@@ -231,12 +239,14 @@ class Http1Connection:
     def close_after(self) -> None:
         """End the connection with this cycle; a head still to be sent will say so."""
         self._closing = True
+        self._plain = False
 
     # --- receiving ---------------------------------------------------------------------------
 
     def receive_eof(self) -> None:
         """Note that the peer has ended its side. Ours may still send (RFC 9112 section 9.6)."""
         self._eof = True
+        self._plain = False
         self._parser.feed_eof()
 
     def next_event(
@@ -290,12 +300,15 @@ class Http1Connection:
         return PAUSED
 
     def _request_came(self, head: RawRequestMessage) -> None:
-        self._method = head.method
-        self._version = head.version
+        method = self._method = head.method
+        version = self._version = head.version
         if head.should_close:
             self._closing = True
         self._ours = _step(self._ours, _Input.REQUEST_CAME)
-        self._asked_upgrade = head.upgrade or head.method == "CONNECT"
+        asked = self._asked_upgrade = head.upgrade or method == "CONNECT"
+        self._plain = not (
+            asked or self._closing or self._eof or head.expect_continue or version < HttpVersion11
+        )
         if head.framing is not EMPTY:
             self._theirs = _step(self._theirs, _Input.REQUEST)
             self._await_continue = head.expect_continue
@@ -340,6 +353,7 @@ class Http1Connection:
     def _fail(self) -> None:
         self._theirs = State.ERROR
         self._closing = True
+        self._plain = False
         if self.role is Role.CLIENT:
             self._ours = State.ERROR
         elif self._ours is State.IDLE:
@@ -393,7 +407,8 @@ class Http1Connection:
         if self._ours is not State.SEND_RESPONSE:
             self._not_our_turn("respond")
         line = _status_line(status, reason)
-        fields, seen = serialize_fields(headers.items())
+        fields, count, seen = field_lines(headers.items())
+        block = encode_lines(f"{line}{fields}", count + 1)
         if seen:
             default_fields = self._look_at_fields(headers, seen, default_fields)
         chunked = (chunked or length is None) and self._version >= HttpVersion11
@@ -405,10 +420,10 @@ class Http1Connection:
             self._closing = True
         else:
             own = _framing_field(framing)
-        head = f"{line}{own}{self._answer_upgrade_and_close()}".encode("utf-8", "surrogateescape")
+        own += self._answer_upgrade_and_close()
         self._encoder = encoder_for(framing)
         self._ours = _step(self._ours, _Input.RESPONSE)
-        return b"%b%b%b\r\n" % (head, fields, default_fields)
+        return b"%b%b%b\r\n" % (block, own.encode(), default_fields)
 
     def respond_complete(
         self,
@@ -436,13 +451,16 @@ class Http1Connection:
         line = _STATUS_LINES.get(status) if reason is None else None
         if line is None:
             line = _status_line(status, reason)
-        fields, seen = serialize_fields(headers.items())
+        fields, count, seen = field_lines(headers.items())
+        head = encode_lines(f"{line}{fields}Content-Length: {size}\r\n", count + 2)
         if seen:
             default_fields = self._look_at_fields(headers, seen, default_fields)
-        own = self._answer_upgrade_and_close()
-        head = f"{line}Content-Length: {size}\r\n{own}".encode("utf-8", "surrogateescape")
+        if self._plain:
+            self._ours = State.DONE
+            return b"".join((head, default_fields, b"\r\n", body))
+        own = self._answer_upgrade_and_close().encode()
         self._ours = State.MUST_CLOSE if self._closing else State.DONE
-        return b"".join((head, fields, default_fields, b"\r\n", body))
+        return b"".join((head, own, default_fields, b"\r\n", body))
 
     def send_informational(self, status: int, headers: CIMultiDict[str]) -> bytes:
         """Return a 1xx response other than 101; nothing towards HTTP/1.0, which has none.
@@ -455,13 +473,14 @@ class Http1Connection:
             self._not_our_turn("send an informational response")
         if not 100 <= status < 200 or status == 101:
             raise ValueError(f"{status} is no informational status")
-        fields, _ = serialize_fields(headers.items())
+        fields, count, _ = field_lines(headers.items())
+        block = encode_lines(f"{_status_line(status, None)}{fields}", count + 1)
         if self._version < HttpVersion11:
             return b""
         self._ours = _step(self._ours, _Input.INFORMATIONAL)
         if status == 100:
             self._await_continue = False
-        return b"%b%b\r\n" % (_status_line(status, None).encode(), fields)
+        return block + b"\r\n"
 
     def switch(self, status: int, headers: CIMultiDict[str], reason: str | None = None) -> bytes:
         """Agree to the other protocol: return the head of the 101, or of the 2xx to CONNECT.
@@ -478,16 +497,15 @@ class Http1Connection:
         tunnel = self._method == "CONNECT"
         if not (200 <= status < 300 if tunnel else status == 101):
             raise ValueError(f"{status} does not change the protocol")
-        fields, _ = serialize_fields(headers.items())
-        own = "" if tunnel else "Connection: Upgrade\r\n"
-        head = f"{_status_line(status, reason)}{own}".encode("utf-8", "surrogateescape")
+        fields, count, _ = field_lines(headers.items())
+        block = encode_lines(f"{_status_line(status, reason)}{fields}", count + 1)
         self._ours = _step(self._ours, _Input.SWITCH)
         self._theirs = _step(self._theirs, _Input.SWITCH)
-        return b"%b%b\r\n" % (head, fields)
+        return block + (b"\r\n" if tunnel else b"Connection: Upgrade\r\n\r\n")
 
     def _look_at_fields(self, headers: CIMultiDict[str], seen: int, default_fields: bytes) -> bytes:
         if seen & CONNECTION and _has_option(headers, "close"):
-            self._closing = True
+            self.close_after()
         if seen & (DATE | SERVER) and default_fields:
             default_fields = b"".join(
                 line
@@ -544,8 +562,11 @@ class Http1Connection:
             length = len(body)
             chunked = False
         method = head.method
-        host = _check_request(head, chunked=chunked, content=bool(length))
-        fields, seen = serialize_fields(head.headers.items())
+        _check_request(head, chunked=chunked, content=bool(length))
+        fields, count, seen = field_lines(head.headers.items())
+        host = head.headers["Host"] if seen & HOST else head.authority
+        if host != self._last_host and not _is_host(host):
+            raise ValueError(f"Host {quoted(host)} is not allowed")
         framing = body_framing(status=None, method=method, length=length, chunked=chunked)
         if framing is not EMPTY:
             own = _framing_field(framing)
@@ -566,12 +587,10 @@ class Http1Connection:
         )
         own += _request_connection(head.version, closing, asks, bool(seen & TE))
         version = head.version
-        result = b"%b%b%b\r\n" % (
-            f"{method} {head.target} HTTP/{version[0]}.{version[1]}\r\nHost: {host}\r\n".encode(),
-            fields,
-            own.encode(),
-        )
+        line = f"{method} {head.target} HTTP/1.{version[1]}\r\nHost: {host}\r\n"
+        result = encode_lines(f"{line}{fields}{own}\r\n", count + own.count("\n") + 3)
         # Nothing can fail from here on.
+        self._last_host = host
         self._method = method
         self._version = version
         self._closing = closing
@@ -682,8 +701,6 @@ def _status_line(status: int, reason: str | None) -> str:
         reason = ""
     if not 100 <= status <= 999:
         raise ValueError(f"{status} is no status code")
-    if has_controls(reason):
-        raise ValueError(f"Control character in reason {quoted(reason)}")
     return f"HTTP/1.1 {status:d} {reason}\r\n"
 
 
@@ -730,10 +747,9 @@ def _request_connection(version: HttpVersion, closing: bool, upgrade: bool, te: 
     return f"Connection: {', '.join(options)}\r\n" if options else ""
 
 
-def _check_request(head: RequestHead, *, chunked: bool, content: bool) -> str:
-    """Check the request line and return the ``Host`` to send."""
+def _check_request(head: RequestHead, *, chunked: bool, content: bool) -> None:
     # `fullmatch` of known alphabets: no CR, LF or SP gets through (CVE-2023-49081, -49082).
-    if not TOKEN_TEXT.fullmatch(head.method):
+    if head.method not in _METHODS and not TOKEN_TEXT.fullmatch(head.method):
         raise ValueError(f"Method {quoted(head.method)} is not allowed")
     if not TARGET_TEXT.fullmatch(head.target):
         raise ValueError(f"Target {quoted(head.target)} is not allowed")
@@ -743,7 +759,7 @@ def _check_request(head: RequestHead, *, chunked: bool, content: bool) -> str:
         raise ValueError("HTTP/1.0 has no chunked coding: the content's size must be known")
     if head.method == "CONNECT" and (chunked or content):
         raise ValueError("CONNECT has no content")
-    host = head.headers.get("Host", head.authority)
-    if not HOST.fullmatch(host.encode("utf-8", "surrogateescape")):
-        raise ValueError(f"Host {quoted(host)} is not allowed")
-    return host
+
+
+def _is_host(host: str) -> bool:
+    return host.isascii() and HOST_PATTERN.fullmatch(host.encode()) is not None

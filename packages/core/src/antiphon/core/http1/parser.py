@@ -127,15 +127,6 @@ class _MessageParser:
         self._decoder = None
         self._buffer.clear()
 
-    def _take_head_bytes(self, end: int) -> tuple[bytes, int, int]:
-        """Return bytes with a head in them, where it starts and where its empty line begins."""
-        buffer = self._buffer
-        data = buffer.data
-        start = buffer.pos
-        if type(data) is bytes:
-            return data, start, end
-        return bytes(memoryview(data)[start : end + 4]), 0, end - start
-
 
 @final
 class HttpRequestParser(_MessageParser):
@@ -167,16 +158,19 @@ class HttpRequestParser(_MessageParser):
             return CLOSED
         buffer = self._buffer
         while True:
+            data = buffer.data
             pos = buffer.pos
             searched = buffer.searched
-            end = buffer.data.find(b"\r\n\r\n", searched if searched > pos else pos)
+            end = data.find(b"\r\n\r\n", searched if searched > pos else pos)
             if end < 0:
                 if self._skip_empty_lines():
                     continue
                 return self._head_pending()
-            data, start, stop = self._take_head_bytes(end)
             try:
-                head = self._heads.parse(data, start, stop)
+                if type(data) is bytes:
+                    head = self._heads.parse(data, pos, end)
+                else:
+                    head = self._heads.parse(bytes(memoryview(data)[pos : end + 4]), 0, end - pos)
             except HttpProcessingError:
                 self._fail()
                 raise
@@ -184,7 +178,11 @@ class HttpRequestParser(_MessageParser):
                 break
             self._skip_empty_lines()
         self._empty_lines = 0
-        buffer.pos = buffer.searched = end + 4
+        end += 4
+        if end == len(buffer.data):
+            buffer.clear()
+        else:
+            buffer.pos = buffer.searched = end
         if head.framing is not EMPTY:
             self._decoder = decoder_for(head.framing, self.limits)
         return head
@@ -241,13 +239,21 @@ class HttpResponseParser(_MessageParser):
         end = buffer.data.find(b"\r\n\r\n", searched if searched > pos else pos)
         if end < 0:
             return self._head_pending()
-        data, start, stop = self._take_head_bytes(end)
+        data = buffer.data
         try:
-            head = self._heads.parse(data, start, stop, self.method)
+            if type(data) is not bytes:
+                data = bytes(memoryview(data)[pos : end + 4])
+                head = self._heads.parse(data, 0, end - pos, self.method)
+            else:
+                head = self._heads.parse(data, pos, end, self.method)
         except HttpProcessingError:
             self._fail()
             raise
-        buffer.pos = buffer.searched = end + 4
+        end += 4
+        if end == len(buffer.data):
+            buffer.clear()
+        else:
+            buffer.pos = buffer.searched = end
         if head.framing is not EMPTY:
             self._decoder = decoder_for(head.framing, self.limits)
         return head

@@ -1,0 +1,177 @@
+"""Cost of HTTP/1.1 heads and responses, next to httptools driven from Python.
+
+Run it by itself: ``python packages/core/benchmarks/bench_http1.py``. CPU time of this process,
+best of several rounds, one line per case. "new section" means a header section that differs
+from the one before it, so that nothing remembered helps.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from multidict import CIMultiDict
+
+from antiphon.core.http1 import Http1Connection, Role
+from antiphon.core.http import RequestHead
+
+SMALL = b"GET /plaintext HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n"
+BROWSER = (
+    b"GET /articles/2026/11?page=2 HTTP/1.1\r\n"
+    b"Host: example.com\r\n"
+    b"Connection: keep-alive\r\n"
+    b'sec-ch-ua: "Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99"\r\n'
+    b"sec-ch-ua-mobile: ?0\r\n"
+    b'sec-ch-ua-platform: "Linux"\r\n'
+    b"Upgrade-Insecure-Requests: 1\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    b"Chrome/142.0.0.0 Safari/537.36\r\n"
+    b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n"
+    b"Sec-Fetch-Site: same-origin\r\n"
+    b"Sec-Fetch-Mode: navigate\r\n"
+    b"Sec-Fetch-User: ?1\r\n"
+    b"Sec-Fetch-Dest: document\r\n"
+    b"Accept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n"
+    b"Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=yes\r\n"
+)
+RESPONSE = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Date: Sun, 22 Nov 2026 11:00:00 GMT\r\nServer: Python/3.12 antiphon\r\n\r\nok"
+)
+DEFAULTS = b"Date: Sun, 22 Nov 2026 11:00:00 GMT\r\nServer: Python/3.12 antiphon\r\n"
+
+ROUNDS = 15
+COUNT = 4000
+
+
+def best(run: Callable[[], Any]) -> float:
+    """Microseconds of CPU time for one of the `COUNT` things that *run* does."""
+    times = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        run()
+        times.append(time.process_time() - start)
+    return min(times) / COUNT * 1e6
+
+
+def parse(head: bytes, *, repeated: bool) -> Callable[[], None]:
+    """Take heads one by one as a server does; the response is not made."""
+    wires = [head + (b"" if repeated else b"X-N: %d\r\n" % (i % 7)) + b"\r\n" for i in range(8)]
+
+    def run() -> None:
+        connection = Http1Connection(Role.SERVER)
+        idle = connection._ours
+        receive, next_event = connection.receive_data, connection.next_event
+        for i in range(COUNT):
+            receive(wires[i & 7])
+            next_event()
+            connection._ours = connection._theirs = idle
+
+    return run
+
+
+def parse_httptools(head: bytes) -> Callable[[], None]:
+    import httptools
+
+    class Callbacks:
+        def __init__(self) -> None:
+            self.headers: list[tuple[bytes, bytes]] = []
+
+        def on_message_begin(self) -> None:
+            self.headers = []
+
+        def on_url(self, url: bytes) -> None:
+            self.url = url
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self.headers.append((name, value))
+
+        def on_headers_complete(self) -> None:
+            self.method = parser.get_method()
+            self.version = parser.get_http_version()
+            self.keep_alive = parser.should_keep_alive()
+
+        def on_message_complete(self) -> None:
+            pass
+
+    callbacks = Callbacks()
+    parser = httptools.HttpRequestParser(callbacks)
+    wire = head + b"\r\n"
+
+    def run() -> None:
+        for _ in range(COUNT):
+            parser.feed_data(wire)
+
+    return run
+
+
+def respond() -> None:
+    connection = Http1Connection(Role.SERVER)
+    send = type(connection._ours).SEND_RESPONSE
+    headers = CIMultiDict({"Content-Type": "text/plain; charset=utf-8"})
+    for _ in range(COUNT):
+        connection._ours = send
+        connection.respond_complete(200, headers, b"Hello, World!", default_fields=DEFAULTS)
+
+
+def cycle() -> None:
+    connection = Http1Connection(Role.SERVER)
+    headers = CIMultiDict({"Content-Type": "text/plain; charset=utf-8"})
+    wire = SMALL + b"\r\n"
+    for _ in range(COUNT):
+        connection.receive_data(wire)
+        connection.next_event()
+        connection.respond_complete(200, headers, b"Hello, World!", default_fields=DEFAULTS)
+        connection.start_next_cycle()
+
+
+def mapping() -> None:
+    connection = Http1Connection(Role.SERVER)
+    connection.receive_data(BROWSER + b"\r\n")
+    head: Any = connection.next_event()
+    for _ in range(COUNT):
+        head._headers = None
+        _ = head.headers
+
+
+def client_cycle() -> None:
+    connection = Http1Connection(Role.CLIENT)
+    headers = CIMultiDict({"Accept": "*/*", "User-Agent": "antiphon"})
+    for _ in range(COUNT):
+        head = RequestHead(method="GET", target="/a", authority="localhost:80", headers=headers)
+        connection.open(head)
+        connection.receive_data(RESPONSE)
+        connection.next_event()
+        connection.next_event()
+        connection.next_event()
+        connection.start_next_cycle()
+
+
+def main() -> None:
+    cases: dict[str, Callable[[], Any]] = {
+        "small head, repeated": parse(SMALL, repeated=True),
+        "small head, new section": parse(SMALL, repeated=False),
+        "browser head, repeated": parse(BROWSER, repeated=True),
+        "browser head, new section": parse(BROWSER, repeated=False),
+        "browser fields as a mapping": mapping,
+        "respond_complete": respond,
+        "server cycle, small": cycle,
+        "client cycle, small": client_cycle,
+    }
+    try:
+        cases["httptools small head"] = parse_httptools(SMALL)
+        cases["httptools browser head"] = parse_httptools(BROWSER)
+    except ImportError:
+        print("httptools is not installed: nothing to compare with", file=sys.stderr)
+    figures = {name: round(best(run), 2) for name, run in cases.items()}
+    if "--json" in sys.argv:
+        print(json.dumps(figures))
+        return
+    for name, figure in figures.items():
+        print(f"{figure:8.2f} us  {name}")
+
+
+if __name__ == "__main__":
+    main()
