@@ -21,4 +21,5 @@ MESSAGES: Final[dict[str, str]] = {
     "ANT-0016": 'antiphon.client.FormData.add_field(content_transfer_encoding=) is deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: leave it out: form parts carry no transfer encoding (RFC 7578 section 4.7)',
     "ANT-0017": 'plain functions as handlers is deprecated since antiphon-web 0.1.0 and goes not before 2028-05-22; instead: an async def handler(request)',
     "ANT-0018": 'bytes as the value of an antiphon.client.FormData field without a file name are deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: add_field(name, value, filename=...) for a file, text for a field',
+    "ANT-0019": 'antiphon.client.ClientSession(read_timeout=, conn_timeout=) is deprecated since antiphon-client 0.1.0 and goes not before 2028-05-22; instead: timeout=ClientTimeout(total=..., connect=...)',
 }
