@@ -1,8 +1,10 @@
 """The ``Cookie`` field of one request: the jar's cookies and the request's own."""
 
 from collections.abc import Iterable, Mapping
-from http.cookies import BaseCookie, Morsel, SimpleCookie
+from http.cookies import BaseCookie, Morsel
 from typing import Any
+
+from antiphon.core.fields.cookies import format_cookie_header, quote_cookie_value
 
 from .options import LooseCookies
 
@@ -16,16 +18,18 @@ def merged(present: str, cookies: LooseCookies, *, quote: bool = True) -> str:
         present: What the jar or the user's own field says.
         cookies: What is added; a name that is there already gets the new value.
         quote: Put values with special characters into quotes, as `http.cookies` does.
+
+    Raises:
+        ValueError: A name or value would end the cookie it is in.
     """
     added = _pairs(cookies, quote=quote)
     kept = [
-        pair
+        pair.strip()
         for pair in present.split(";")
         if pair.strip() and pair.partition("=")[0].strip() not in added
     ]
-    return "; ".join(
-        [pair.strip() for pair in kept] + [f"{name}={value}" for name, value in added.items()]
-    )
+    new = format_cookie_header(added.items())
+    return "; ".join([*kept, new] if new else kept)
 
 
 def _pairs(cookies: LooseCookies, *, quote: bool) -> dict[str, str]:
@@ -34,14 +38,9 @@ def _pairs(cookies: LooseCookies, *, quote: bool) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for name, value in items:
         if isinstance(value, BaseCookie):
-            for morsel in value.values():
-                pairs[morsel.key] = morsel.coded_value
+            pairs.update((morsel.key, morsel.coded_value) for morsel in value.values())
         elif isinstance(value, Morsel):
             pairs[value.key] = value.coded_value
-        elif quote:
-            one: SimpleCookie = SimpleCookie()
-            one[name] = value
-            pairs[name] = one[name].coded_value
         else:
-            pairs[name] = str(value)
+            pairs[name] = quote_cookie_value(str(value)) if quote else str(value)
     return pairs

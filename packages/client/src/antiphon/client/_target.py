@@ -6,13 +6,17 @@ is kept for the URLs used last.
 
 import functools
 import re
-from typing import Final, final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from yarl import URL
 
 from antiphon.core.typedefs import Query, StrOrURL
 
 from .errors import InvalidUrlClientError
+
+if TYPE_CHECKING:
+    from .connector.key import ConnectionKey
 
 __all__ = ("Target", "resolve", "with_params")
 
@@ -70,7 +74,7 @@ class Target:
         self.is_ssl = real_url.scheme in _TLS_SCHEMES
         self.login: str | None = None
         self.password: str | None = None
-        self.key: object = None
+        self.key: ConnectionKey | None = None
         """The connection key of a request without any option; kept by `ClientRequest`."""
 
 
@@ -146,7 +150,10 @@ def with_params(target: Target, params: Query) -> Target:
     Raises:
         TypeError: A value is neither text nor a number, or a list of these.
     """
-    added = _NOWHERE.extend_query(params).raw_query_string if params else ""
+    if params is not None and not isinstance(params, str | Mapping):
+        params = list(params)  # pairs from an iterator
+    # Any: yarl writes the same type more narrowly
+    added = _NOWHERE.extend_query(cast(Any, params or "")).raw_query_string
     if not added:
         return target
     path, _, query = target.origin_form.partition("?")

@@ -34,10 +34,13 @@ __all__ = (
     "ClientWSTimeout",
     "Fingerprint",
     "LooseCookies",
+    "ReadArguments",
     "RequestArguments",
     "RequestOptions",
     "SSLOption",
+    "WriteArguments",
     "ssl_option",
+    "timeout_option",
 )
 
 LooseCookies = (
@@ -202,17 +205,13 @@ def ssl_option(
     return given[0]
 
 
-class RequestArguments(TypedDict, total=False):
-    """Keyword arguments of `ClientSession.request` and of the verbs."""
-
+class _CommonArguments(TypedDict, total=False):
     params: Query
-    data: Any  # whatever the payload registry knows
     json: Any  # whatever the session's serializer takes
     cookies: LooseCookies | None
     headers: LooseHeaders | None
     skip_auto_headers: Iterable[str] | None
     auth: "BasicAuth | None"
-    allow_redirects: bool
     max_redirects: int
     compress: str | bool | None
     chunked: bool | None
@@ -237,6 +236,24 @@ class RequestArguments(TypedDict, total=False):
     middlewares: "Sequence[ClientMiddlewareType] | None"
     upload_tracker: "UploadTracker | None"
     max_size: int | None
+
+
+class ReadArguments(_CommonArguments, total=False):
+    """Keyword arguments of `ClientSession.get`, `head` and `options`."""
+
+    data: Any  # whatever the payload registry knows
+
+
+class WriteArguments(_CommonArguments, total=False):
+    """Keyword arguments of `ClientSession.post`, `put`, `patch` and `query`."""
+
+    allow_redirects: bool
+
+
+class RequestArguments(ReadArguments, total=False):
+    """Keyword arguments of `ClientSession.request`."""
+
+    allow_redirects: bool
 
 
 @attrs.define(kw_only=True, slots=False)
@@ -298,7 +315,7 @@ class RequestOptions:
         return merged
 
 
-_NAMES: Final = frozenset(RequestArguments.__annotations__)
+_NAMES: Final = RequestArguments.__optional_keys__
 _LEGACY_SSL: Final = ("verify_ssl", "ssl_context", "fingerprint")
 _SESSION_WHEN_NONE: Final = (
     "raise_for_status",

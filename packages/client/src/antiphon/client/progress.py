@@ -1,7 +1,6 @@
 """How far the content of a request, or of a response, has come."""
 
 import asyncio
-import contextlib
 from typing import NamedTuple, final
 
 from .errors import UploadAbortedError
@@ -32,7 +31,17 @@ class UploadTracker:
     It is made inside a running event loop.
     """
 
-    __slots__ = ("__weakref__", "_attempts", "_transport", "_used", "_written", "upload_complete")
+    __slots__ = (
+        "__weakref__",
+        "_attempts",
+        "_cause",
+        "_final",
+        "_running",
+        "_transport",
+        "_used",
+        "_written",
+        "upload_complete",
+    )
 
     def __init__(self) -> None:
         self.upload_complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -41,7 +50,10 @@ class UploadTracker:
         self._attempts = 0
         self._written = 0
         self._transport: asyncio.WriteTransport | None = None
+        self._cause: BaseException | None = None
         self._used = False
+        self._running = False
+        self._final = False
 
     @property
     def attempts(self) -> int:
@@ -56,6 +68,8 @@ class UploadTracker:
             return self._written
         return max(0, self._written - transport.get_write_buffer_size())
 
+    # -- what the client tells it
+
     def bind(self) -> None:
         """Belong to a request, once.
 
@@ -67,13 +81,15 @@ class UploadTracker:
         self._used = True
 
     def begin(self) -> None:
-        """Note that sending begins, or begins again."""
+        """Note that the request is sent, or sent again."""
         self._attempts += 1
         self._written = 0
         self._transport = None
+        self._cause = None
 
     def attach(self, transport: asyncio.WriteTransport | None) -> None:
-        """Note what the content goes through."""
+        """Note that content begins to be written, and through what."""
+        self._running = True
         self._transport = transport
 
     def add(self, size: int) -> None:
@@ -82,16 +98,28 @@ class UploadTracker:
 
     def complete(self) -> None:
         """Note that all content was written."""
+        self._running = False
         if not self.upload_complete.done():
             self.upload_complete.set_result(None)
 
-    def abort(self, cause: BaseException | None = None) -> None:
-        """Note that content will never be written in full; nothing after `complete`."""
+    def stop(self, cause: BaseException | None) -> None:
+        """Note that this attempt's content will not be written in full."""
+        self._running = False
+        self._cause = cause
+        if self._final:
+            self._abort()
+
+    def close(self) -> None:
+        """Note that there will be no further attempt."""
+        self._final = True
+        if not self._running:
+            self._abort()
+
+    def _abort(self) -> None:
         future = self.upload_complete
-        if future.done():
+        if future.done() or future.get_loop().is_closed():
             return
         error = UploadAbortedError("the request's content was not sent in full")
-        error.__cause__ = cause
-        with contextlib.suppress(RuntimeError):  # the loop may be closed already
-            future.set_exception(error)
-            future.exception()  # nobody has to look at it
+        error.__cause__ = self._cause
+        future.set_exception(error)
+        future.exception()  # marks it as seen: nobody has to wait for it

@@ -7,7 +7,7 @@ the request leaves.
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -15,6 +15,7 @@ from yarl import URL
 
 from antiphon.core import coding, hdrs
 from antiphon.core.aio.payload import BytesPayload, Payload, get_payload
+from antiphon.core.aio.payload import LookupError as UnknownPayloadError
 from antiphon.core.fields.basic_auth import BasicAuth, encode_basic_auth
 from antiphon.core.http import (
     SERVER_SOFTWARE,
@@ -175,7 +176,7 @@ class ClientRequest:
         session: "ClientSession | None" = None,
         ssl: SSLOption = True,
         proxy_headers: LooseHeaders | None = None,
-        traces: "Sequence[Trace] | None" = None,
+        traces: "tuple[Trace, ...] | list[Trace] | None" = None,
         trust_env: bool = False,
         server_hostname: str | None = None,
         _target: Target | None = None,
@@ -196,7 +197,7 @@ class ClientRequest:
         self.loop = loop
         self.response_class = response_class
         self.response: ClientResponse | None = None
-        self.traces = traces or ()
+        self.traces: tuple[Trace, ...] = tuple(traces) if traces else ()
         self.ssl = ssl
         self.server_hostname = server_hostname
         self.options = _options
@@ -604,7 +605,6 @@ def _payload_of(body: Any) -> Payload:
     if isinstance(body, Payload):
         return body
     try:
-        return get_payload(body, disposition=None)
-    except LookupError:
-        form = FormData(body)()  # dict, pairs, and what else makes a form
-        return form if isinstance(form, Payload) else get_payload(form, disposition=None)
+        return get_payload(body)
+    except UnknownPayloadError:
+        return FormData(body)()  # dict, pairs, and what else makes a form

@@ -1,0 +1,169 @@
+"""One call of the user: what was asked for, through all redirects."""
+
+from typing import TYPE_CHECKING, Any, final
+
+from multidict import CIMultiDict
+
+from antiphon.core import hdrs
+from antiphon.core.aio.payload import JsonBytesPayload, JsonPayload, Payload
+from antiphon.core.fields.basic_auth import BasicAuth, encode_basic_auth
+
+from . import _cookies
+from ._target import Target, with_params
+from .environment import proxy_from_environment
+from .errors import NonHttpUrlClientError
+from .options import RequestOptions
+from .redirects import same_origin
+
+if TYPE_CHECKING:
+    from .request import ClientRequest
+    from .session import ClientSession
+    from .tracing import Trace
+
+__all__ = ("Call",)
+
+
+@final
+class Call:
+    """What the user asked for, and what is still true of it after redirects.
+
+    Args:
+        session: Whose call it is.
+        options: Session defaults and arguments, merged.
+        traces: Who observes.
+        now: Loop time of the call.
+    """
+
+    __slots__ = ("cross_origin", "deadline", "headers", "options", "session", "traces")
+
+    def __init__(
+        self,
+        session: "ClientSession",
+        options: RequestOptions,
+        traces: "tuple[Trace, ...]",
+        now: float,
+    ) -> None:
+        self.session = session
+        self.options = options
+        self.traces = traces
+        total = options.timeout.total
+        self.deadline = now + total if total else None
+        """Absolute loop time by which the response must have been read."""
+        self.headers: CIMultiDict[str] | None = None
+        """Fields of the session and the call that the next request carries; ``None`` for
+        the session's own, unchanged."""
+        self.cross_origin = False
+        """Whether a redirect has led to another origin: for the rest of the call the
+        user's credentials stay behind, also if a later one leads back (CVE-2024-45336)."""
+
+    def first_request(self, method: str, target: Target) -> "ClientRequest":
+        """Return the request that the user asked for."""
+        options = self.options
+        if options.params:
+            target = with_params(target, options.params)
+        if options.headers is not None:
+            self.headers = self.session.headers_with(options.headers)
+        return self._request(method, target, self._content())
+
+    async def next_request(
+        self, method: str, target: Target, payload: Payload | None
+    ) -> "ClientRequest":
+        """Return the request that a redirect asks for."""
+        request = self._request(method, target, payload)
+        request.cross_origin = self.cross_origin
+        if self.session.trust_env:
+            await self.apply_netrc(request, redirected=True)
+        return request
+
+    def carried_headers(self) -> CIMultiDict[str]:
+        """Return the fields of the session and the call, without what is added by itself."""
+        return CIMultiDict(self.session.headers) if self.headers is None else self.headers
+
+    def _content(self) -> Any:
+        options = self.options
+        if options.json is None:
+            return options.data
+        if options.data is not None:
+            raise ValueError("data and json parameters can not be used at the same time")
+        session = self.session
+        if session.json_serialize_bytes is not None:
+            return JsonBytesPayload(options.json, dumps=session.json_serialize_bytes)
+        return JsonPayload(options.json, dumps=session.json_serialize)
+
+    def _request(self, method: str, target: Target, data: Any) -> "ClientRequest":
+        session = self.session
+        if target.scheme not in session.allowed_schemes:
+            raise NonHttpUrlClientError(target.real_url)
+        options = self.options
+        headers = self.headers
+        complete = headers is None and options.skip_auto_headers is None
+        if complete:
+            headers = session.complete_headers()
+            complete = headers is not None
+        if headers is None:
+            headers = session.headers
+        proxy = options.proxy
+        if proxy is None and session.trust_env:
+            proxy = proxy_from_environment(target)
+        request = session.request_class(
+            method,
+            target.url,
+            headers=headers,
+            skip_auto_headers=None if complete else session.skipped(options.skip_auto_headers),
+            data=data,
+            auth=self._auth_for(target, headers),
+            version=session.version,
+            compress=options.compress,
+            chunked=options.chunked,
+            expect100=options.expect100,
+            loop=session.flights.loop,
+            proxy=proxy,
+            proxy_auth=options.proxy_auth,
+            session=session,
+            ssl=options.ssl,
+            proxy_headers=options.proxy_headers,
+            server_hostname=options.server_hostname,
+            traces=self.traces,
+            _target=target,
+            _options=options,
+            _complete_headers=complete,
+        )
+        request.deadline = self.deadline
+        self._add_cookies(request, target)
+        return request
+
+    def _auth_for(self, target: Target, headers: CIMultiDict[str]) -> BasicAuth | None:
+        if self.cross_origin:
+            return None
+        if self.options.auth is not None:
+            return self.options.auth
+        session = self.session
+        if session.auth is None or target.login is not None or hdrs.AUTHORIZATION in headers:
+            return None
+        # What was given for the base URL is not for other sites.
+        base = session.base_target
+        return session.auth if base is None or same_origin(base, target) else None
+
+    def _add_cookies(self, request: "ClientRequest", target: Target) -> None:
+        jar = self.session.cookie_jar
+        kept = jar.header_for(target.url)
+        own = None if self.cross_origin else self.options.cookies
+        if not kept and not own:
+            return
+        headers = request.headers
+        present = "; ".join(
+            (kept, *headers.popall(hdrs.COOKIE, ())) if kept else headers.popall(hdrs.COOKIE, ())
+        )
+        if own:
+            present = _cookies.merged(present, own, quote=getattr(jar, "quote_cookie", True))
+        if present:
+            headers[hdrs.COOKIE] = present
+
+    async def apply_netrc(self, request: "ClientRequest", *, redirected: bool = False) -> None:
+        """Take user and password from the user's ``.netrc``, if nothing else gives them."""
+        if hdrs.AUTHORIZATION in request.headers or (redirected and self.cross_origin):
+            return
+        found = await self.session.netrc.login_for(request.target.host, redirected=redirected)
+        if found is not None:
+            value = encode_basic_auth(found.login, found.password, "utf-8")
+            request.headers[hdrs.AUTHORIZATION] = value

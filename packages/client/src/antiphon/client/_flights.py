@@ -1,0 +1,253 @@
+"""Exchanges under way: their connections, their time limits, their end.
+
+No timer is made for a request. A session keeps one timer for the earliest
+moment at which any exchange may be overdue; most requests are done long
+before it, and then it has nothing to do. Deadlines are met exactly.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, final
+
+from antiphon.core.aio.exchange import ClientExchange
+
+from ._failure import describe
+from .errors import (
+    ClientConnectionError,
+    Failure,
+    ServerTimeoutError,
+    SocketTimeoutError,
+)
+from .options import ClientTimeout
+
+if TYPE_CHECKING:
+    from .connector.base import Connection
+
+__all__ = ("Flight", "Flights")
+
+_NEVER: Final = float("inf")
+
+
+@final
+class Flight:
+    """One exchange under way, and the connection it has.
+
+    Refers to no response: one that is dropped unread can be collected, and the
+    connection be given back.
+
+    Args:
+        exchange: The exchange.
+        connection: What it goes over; given back once.
+        flights: Where it is looked after.
+        timeout: Its time limits.
+        deadline: Absolute loop time by which it must be done.
+        replayable: Whether the request could be sent again; for the texts of errors.
+    """
+
+    __slots__ = (
+        "connection",
+        "deadline",
+        "exchange",
+        "finished",
+        "flights",
+        "owns_content",
+        "replayable",
+        "responded",
+        "timeout",
+        "upload",
+        "write_mark",
+    )
+
+    def __init__(
+        self,
+        exchange: ClientExchange,
+        connection: "Connection",
+        flights: "Flights",
+        timeout: ClientTimeout,
+        deadline: float | None,
+        replayable: bool,
+    ) -> None:
+        self.exchange = exchange
+        self.connection = connection
+        self.flights = flights
+        self.timeout = timeout
+        self.deadline = deadline
+        self.replayable = replayable
+        self.responded = False
+        """Whether the response's head has come."""
+        self.finished = False
+        """Whether the connection was given back."""
+        self.upload: asyncio.Task[None] | None = None
+        """The task that sends content, while there is one."""
+        self.owns_content = False
+        """Whether the upload closes the content at its end: the call has been answered."""
+        self.write_mark: tuple[float, int] | None = None
+        """Loop time of the last progress of the upload, and bytes sent by then."""
+
+    # -- ends
+
+    def finish(self) -> None:
+        """Give the connection back: the exchange is done, or its connection lost.
+
+        Whether others may use it is the connection's own decision.
+        """
+        if self.finished:
+            return
+        self.finished = True
+        self.flights.discard(self)
+        if self.upload is not None and not self.exchange.done:
+            self.upload.cancel()
+        self.connection.release()
+
+    def abort(self, exc: BaseException | None = None) -> None:
+        """Give the exchange up now; whoever waits on it gets *exc*."""
+        if self.finished:
+            return
+        if self.upload is not None:
+            self.upload.cancel()
+        self.exchange.abort(exc)
+        self.finish()
+
+    def failure(self, phase: str | None = None) -> Failure:
+        """Return what is known now, for an error's text."""
+        now = self.flights.loop.time()
+        return describe(phase or self.phase, self.exchange, now, replayable=self.replayable)
+
+    @property
+    def phase(self) -> str:
+        """What is going on."""
+        if self.responded:
+            return "content"
+        if self.exchange.response_started:
+            return "head"
+        return "write" if self.upload is not None and not self.upload.done() else "first_byte"
+
+    # -- time limits
+
+    def due(self, now: float) -> float:
+        """Return the earliest loop time at which a limit can be passed."""
+        limits = self.timeout
+        due = _NEVER if self.deadline is None else self.deadline
+        exchange = self.exchange
+        uploading = self.upload is not None and not self.upload.done()
+        if limits.sock_read and not uploading:
+            quiet_since = now if exchange.reading_paused else exchange.last_read
+            due = min(due, quiet_since + limits.sock_read)
+        if limits.first_byte and not uploading and not exchange.response_started:
+            due = min(due, self._asked_at() + limits.first_byte)
+        if limits.write and uploading:
+            due = min(due, self._progress_at(now) + limits.write)
+        return due
+
+    def overdue(self, now: float) -> ServerTimeoutError | None:
+        """Return the error to end this with, if a limit is passed at loop time *now*."""
+        limits = self.timeout
+        if self.deadline is not None and now >= self.deadline:
+            return self._late(ServerTimeoutError, self.phase, f"total={limits.total} s")
+        exchange = self.exchange
+        if self.upload is not None and not self.upload.done():
+            if limits.write and now >= self._progress_at(now) + limits.write:
+                return self._late(SocketTimeoutError, "write", f"write={limits.write} s")
+            return None
+        quiet_too_long = (
+            limits.sock_read
+            and not exchange.reading_paused
+            and now >= exchange.last_read + limits.sock_read
+        )
+        if quiet_too_long:
+            return self._late(SocketTimeoutError, self.phase, f"sock_read={limits.sock_read} s")
+        silent = limits.first_byte and not exchange.response_started
+        if silent and now >= self._asked_at() + (limits.first_byte or 0):
+            return self._late(SocketTimeoutError, "first_byte", f"first_byte={limits.first_byte} s")
+        return None
+
+    def _late(self, kind: type[ServerTimeoutError], phase: str, limit: str) -> ServerTimeoutError:
+        failure = self.failure(phase)
+        error = kind(f"Timeout on {limit} ({failure})")
+        error.failure = failure
+        return error
+
+    def _asked_at(self) -> float:
+        timeline = self.exchange.timeline
+        return timeline.body_sent or timeline.head_sent or timeline.start
+
+    def _progress_at(self, now: float) -> float:
+        writer = self.exchange.writer
+        transport = self.connection.transport
+        waiting = 0 if transport is None else transport.get_write_buffer_size()
+        sent = writer.output_size - waiting
+        if self.write_mark is None or sent != self.write_mark[1]:
+            self.write_mark = (now, sent)
+        return self.write_mark[0]
+
+
+@final
+class Flights:
+    """All exchanges of one session that are under way.
+
+    Args:
+        loop: The loop whose time counts.
+    """
+
+    __slots__ = ("_live", "_timer", "_wake", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._live: set[Flight] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake = _NEVER
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def add(self, flight: Flight, now: float) -> None:
+        """Look after *flight*, which begins at loop time *now*."""
+        self._live.add(flight)
+        deadline = flight.deadline
+        limits = flight.timeout
+        if limits.sock_read or limits.first_byte or limits.write:
+            self._wake_by(flight.due(now))
+        elif deadline is not None and deadline < self._wake:
+            self._wake_by(deadline)
+
+    def discard(self, flight: Flight) -> None:
+        """Forget *flight*: it is done."""
+        self._live.discard(flight)
+
+    def recheck(self, flight: Flight) -> None:
+        """Look at *flight* again: it has entered a phase with other limits."""
+        self._wake_by(flight.due(self.loop.time()))
+
+    def abort_all(self, error: Callable[[Flight], ClientConnectionError]) -> None:
+        """End every flight with what *error* makes of it."""
+        for flight in tuple(self._live):
+            flight.abort(error(flight))
+
+    def stop(self) -> None:
+        """Cancel the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wake = _NEVER
+
+    def _wake_by(self, when: float) -> None:
+        if when >= self._wake:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake = when
+        self._timer = self.loop.call_at(when, self._check)
+
+    def _check(self) -> None:
+        # A loop may call a little early, by the resolution of its clock.
+        now = max(self.loop.time(), self._wake)
+        self._timer = None
+        self._wake = _NEVER
+        earliest = _NEVER
+        for flight in tuple(self._live):
+            error = flight.overdue(now)
+            if error is not None:
+                flight.abort(error)
+            else:
+                earliest = min(earliest, flight.due(now))
+        self._wake_by(earliest)

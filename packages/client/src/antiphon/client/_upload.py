@@ -1,0 +1,170 @@
+"""Sending content that does not leave together with the head."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final, final
+
+from antiphon.core import coding
+from antiphon.core.aio.exchange import ClientExchange
+from antiphon.core.aio.writer import AbstractStreamWriter
+from antiphon.core.errors import LocalProtocolError
+from antiphon.core.typedefs import Byteish
+
+from .request import ContentPlan
+
+if TYPE_CHECKING:
+    from ._flights import Flight
+    from .request import ClientRequest
+
+__all__ = ("start",)
+
+EXPECT_TIMEOUT: Final = 1.0
+"""Seconds to wait for ``100 Continue``. Many servers never send it, and RFC 9110 section
+10.1.1 says not to wait for ever."""
+
+_COMPRESS_STEP: Final = 64 * 1024
+"""Bytes compressed at a time, so that the loop is not held up for long."""
+
+
+def start(
+    request: "ClientRequest", flight: "Flight", plan: ContentPlan, loop: asyncio.AbstractEventLoop
+) -> asyncio.Task[None]:
+    """Send the content of *request* in a task that belongs to *flight*."""
+    return loop.create_task(_upload(request, flight, plan), name=f"upload {request.url.host}")
+
+
+async def _upload(request: "ClientRequest", flight: "Flight", plan: ContentPlan) -> None:
+    try:
+        await _observed(request, flight, plan)
+    finally:
+        if flight.owns_content:
+            await request.close()
+
+
+async def _observed(request: "ClientRequest", flight: "Flight", plan: ContentPlan) -> None:
+    tracker = request.options.upload_tracker
+    failed: BaseException | None = None
+    try:
+        whole = await _send_content(request, flight.exchange, plan)
+    except asyncio.CancelledError:
+        if tracker is not None:
+            tracker.stop(None)
+        raise
+    except (ConnectionError, LocalProtocolError) as exc:
+        # The connection is gone, or an early answer ended the upload. Whoever waits for the
+        # response learns which; an answer that came before the reset still counts.
+        whole, failed = False, exc
+    except Exception as exc:
+        # The user's own file or iterator failed: half a body must not pass for a whole one.
+        whole, failed = False, exc
+        flight.abort(exc)
+    if tracker is not None:
+        if whole:
+            tracker.complete()
+        else:
+            tracker.stop(failed)
+    if not flight.finished:
+        flight.flights.recheck(flight)
+
+
+async def _send_content(
+    request: "ClientRequest", exchange: ClientExchange, plan: ContentPlan
+) -> bool:
+    payload = request.payload
+    assert payload is not None
+    if request.expect100 and not await _is_wanted(exchange):
+        return False
+    writer: AbstractStreamWriter = exchange.writer
+    tracker = request.options.upload_tracker
+    if tracker is not None or request.traces:
+        writer = ObservingWriter(writer, request)
+    if tracker is not None:
+        tracker.attach(exchange.info.transport)
+    if request.compress is not None:
+        writer = CompressingWriter(writer, request.compress)
+    if plan.length is not None and request.compress is None:
+        await payload.write_with_length(writer, plan.length)
+    else:
+        await payload.write(writer)
+    await writer.write_eof()
+    return True
+
+
+async def _is_wanted(exchange: ClientExchange) -> bool:
+    try:
+        async with asyncio.timeout(EXPECT_TIMEOUT):
+            return await exchange.wait_continue()
+    except TimeoutError:
+        return True
+
+
+@final
+class ObservingWriter(AbstractStreamWriter):
+    """Tells a tracker and the traces what is written."""
+
+    def __init__(self, below: AbstractStreamWriter, request: "ClientRequest") -> None:
+        self._below = below
+        self._request = request
+        self._tracker = request.options.upload_tracker
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The transport below."""
+        return self._below.transport
+
+    async def write(self, chunk: Byteish) -> None:
+        """Write *chunk*, then tell of it."""
+        size = len(chunk) if not isinstance(chunk, memoryview) else chunk.nbytes
+        if self._tracker is not None:
+            self._tracker.add(size)
+        await self._below.write(chunk)
+        request = self._request
+        for trace in request.traces:
+            await trace.send_request_chunk_sent(request.method, request.url, bytes(chunk))
+
+    async def write_eof(self, chunk: Byteish = b"") -> None:
+        """Write *chunk* and end the content."""
+        if chunk:
+            await self.write(chunk)
+        await self._below.write_eof()
+
+    async def drain(self) -> None:
+        """Wait until what was written has left for the most part."""
+        await self._below.drain()
+
+
+@final
+class CompressingWriter(AbstractStreamWriter):
+    """Applies a content coding on the way."""
+
+    def __init__(self, below: AbstractStreamWriter, encoding: str) -> None:
+        self._below = below
+        self._encoder = coding.encoder(encoding)
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The transport below."""
+        return self._below.transport
+
+    async def write(self, chunk: Byteish) -> None:
+        """Write *chunk*, compressed; some of it may stay in the compressor for now."""
+        view = memoryview(chunk).cast("B") if len(chunk) > _COMPRESS_STEP else None
+        if view is None:
+            await self._forward(self._encoder.compress(chunk))
+            return
+        for start_at in range(0, len(view), _COMPRESS_STEP):
+            await self._forward(self._encoder.compress(view[start_at : start_at + _COMPRESS_STEP]))
+            await asyncio.sleep(0)  # others have their turn between two steps
+
+    async def _forward(self, data: bytes) -> None:
+        if data:
+            await self._below.write(data)
+
+    async def write_eof(self, chunk: Byteish = b"") -> None:
+        """Write *chunk* and what the compressor kept, and end the content."""
+        if chunk:
+            await self.write(chunk)
+        await self._below.write_eof(self._encoder.flush())
+
+    async def drain(self) -> None:
+        """Wait until what was written has left for the most part."""
+        await self._below.drain()

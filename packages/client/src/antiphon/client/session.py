@@ -1,0 +1,736 @@
+"""The user's front door: defaults, verbs, lifetime. No protocol is spoken here."""
+
+import asyncio
+import json
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, Unpack, cast, final
+
+from multidict import CIMultiDict, getversion, istr
+from yarl import URL
+
+from antiphon.core import hdrs
+from antiphon.core.deprecations import warn_deprecated
+from antiphon.core.fields.basic_auth import BasicAuth
+from antiphon.core.http import HttpVersion, HttpVersion11
+from antiphon.core.typedefs import LooseHeaders, StrOrURL
+
+from . import _send
+from ._call import Call
+from ._flights import Flight, Flights
+from ._target import Target, resolve
+from .connector.base import BaseConnector
+from .connector.tcp import TCPConnector
+from .cookiejar import AbstractCookieJar, CookieJar
+from .environment import NetrcFile
+from .errors import ClientConnectionError, InvalidUrlClientError
+from .middlewares import ClientMiddlewareType, wrap
+from .options import (
+    DEFAULT_TIMEOUT,
+    ClientTimeout,
+    LooseCookies,
+    ReadArguments,
+    RequestArguments,
+    RequestOptions,
+    SSLOption,
+    WriteArguments,
+    timeout_option,
+)
+from .request import ClientRequest
+from .response import ClientResponse
+from .tracing import Trace, TraceConfig
+
+if TYPE_CHECKING:
+    from .ws import ClientWebSocketResponse
+
+__all__ = ("ClientSession", "request")
+
+_T = TypeVar("_T", bound=AbstractAsyncContextManager[Any])
+_RaiseForStatus = bool | Callable[[ClientResponse], Awaitable[None]]
+
+_logger: Final = logging.getLogger("antiphon.client")
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that `ClientSession.close` waits at most for sockets to be gone."""
+
+
+def _utf8(response: ClientResponse, body: bytes) -> str:
+    return "utf-8"
+
+
+@final
+class RequestContext(Generic[_T]):
+    """What a verb returns: awaited for a response, or entered with ``async with``.
+
+    It also is a coroutine, so that a task can be made of it.
+    """
+
+    __slots__ = ("_coroutine", "_result")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
+        self._coroutine = coroutine
+
+    def send(self, value: Any) -> Any:
+        """Resume the coroutine."""
+        return self._coroutine.send(value)
+
+    def throw(self, *args: Any) -> Any:
+        """Raise in the coroutine."""
+        return self._coroutine.throw(*args)
+
+    def close(self) -> None:
+        """Close the coroutine."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, None, _T]:
+        return self._coroutine.__await__()
+
+    async def __aenter__(self) -> _T:
+        self._result: Any = await self._coroutine
+        return cast(_T, await self._result.__aenter__())
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._result.__aexit__(exc_type, exc, tb)
+
+
+class ClientSession:
+    """Makes requests: connections, cookies and defaults in common.
+
+    Every argument is what aiohttp documents under its name; ``None`` and left out mean the
+    same. Made inside a running event loop or before it; used on one loop only.
+
+    Args:
+        base_url: What relative URLs are relative to; its path ends with a slash.
+        connector: Where connections come from; a `TCPConnector` of its own by default.
+        loop: Obsolete (ANT-0004).
+        cookies: To begin with.
+        headers: Sent with every request that does not set the same ones.
+        proxy: For every request that names none.
+        proxy_auth: Obsolete (ANT-0006).
+        skip_auto_headers: Names of fields that are not to be added by themselves.
+        auth: Obsolete (ANT-0006).
+        json_serialize: Makes text of what is given as ``json=``.
+        json_serialize_bytes: Makes bytes of it, and is used instead where given.
+        request_class: What requests are made of.
+        response_class: What responses are made of.
+        ws_response_class: What WebSockets are made of.
+        version: HTTP version to speak.
+        cookie_jar: Where cookies are kept.
+        connector_owner: Close the connector together with the session.
+        raise_for_status: Raise for status 400 and more; or a coroutine function that
+            judges each response.
+        read_timeout: Obsolete (ANT-0019).
+        conn_timeout: Obsolete (ANT-0019).
+        timeout: Time limits of each request.
+        auto_decompress: Decode content codings.
+        trust_env: Use proxy variables and ``.netrc``.
+        requote_redirect_url: Quote what servers forget to quote in ``Location``.
+        trace_configs: Who observes.
+        read_bufsize: Bytes of content kept unread, per response; reading pauses at twice that.
+        max_line_size: Bytes of a status line.
+        max_field_size: Bytes of a header field.
+        max_headers: Number of header fields.
+        fallback_charset_resolver: Names the charset of text whose response does not.
+        middlewares: Functions around every request.
+        ssl_shutdown_timeout: Obsolete; closing is bounded anyway.
+        ssl: How certificates are checked, for every request that says nothing else.
+        max_size: Bytes of content, decoded, that reading it whole may take.
+    """
+
+    ATTRS: Final = frozenset[str]()
+    """Names that may be set on a session; there for old code, nothing is refused."""
+
+    _closed = True  # for __del__, should __init__ not get far
+    _connector: BaseConnector | None = None
+
+    def __init__(
+        self,
+        base_url: StrOrURL | None = None,
+        *,
+        connector: BaseConnector | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        cookies: LooseCookies | None = None,
+        headers: LooseHeaders | None = None,
+        proxy: StrOrURL | None = None,
+        proxy_auth: BasicAuth | None = None,
+        skip_auto_headers: Iterable[str] | None = None,
+        auth: BasicAuth | None = None,
+        json_serialize: Callable[[Any], str] = json.dumps,
+        json_serialize_bytes: Callable[[Any], bytes] | None = None,
+        request_class: type[ClientRequest] = ClientRequest,
+        response_class: type[ClientResponse] = ClientResponse,
+        ws_response_class: "type[ClientWebSocketResponse] | None" = None,
+        version: HttpVersion = HttpVersion11,
+        cookie_jar: AbstractCookieJar | None = None,
+        connector_owner: bool = True,
+        raise_for_status: _RaiseForStatus = False,
+        read_timeout: float | None = None,
+        conn_timeout: float | None = None,
+        timeout: ClientTimeout | float | None = None,
+        auto_decompress: bool = True,
+        trust_env: bool = False,
+        requote_redirect_url: bool = True,
+        trace_configs: Iterable[TraceConfig] | None = None,
+        read_bufsize: int = 2**18,
+        max_line_size: int = 8190,
+        max_field_size: int = 8190,
+        max_headers: int = 128,
+        fallback_charset_resolver: Callable[[ClientResponse, bytes], str] = _utf8,
+        middlewares: Sequence[ClientMiddlewareType] = (),
+        ssl_shutdown_timeout: float | None = None,
+        ssl: SSLOption = True,
+        max_size: int | None = None,
+    ) -> None:
+        if loop is not None:
+            warn_deprecated("ANT-0004")
+        if auth is not None or proxy_auth is not None:
+            warn_deprecated("ANT-0006")
+        self._base_url = None if base_url is None else _checked_base(base_url)
+        self.base_target: Target | None = None
+        """What the base URL comes to."""
+        if self._base_url is not None:
+            self.base_target = resolve(self._base_url)
+        self._source_traceback: traceback.StackSummary | None = None
+        running = asyncio._get_running_loop()
+        self._loop = loop or running
+        self._flights: Flights | None = None
+        if self._loop is not None and self._loop.get_debug():
+            self._source_traceback = traceback.extract_stack(sys._getframe(1))
+        if connector is None:
+            connector = TCPConnector()
+        self._connector = connector
+        self._connector_owner = connector_owner
+        self._cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
+        if cookies:
+            self._cookie_jar.update_cookies(cookies)
+        self._headers: CIMultiDict[str] = CIMultiDict(headers or ())
+        self._skipped = frozenset(istr(name) for name in skip_auto_headers or ())
+        self._complete: CIMultiDict[str] | None = None
+        self._complete_version = -1
+        self._auth = auth
+        self.json_serialize_bytes = json_serialize_bytes
+        """Makes bytes of what is given as ``json=``, if set."""
+        self._json_serialize = json_serialize
+        self.request_class = request_class
+        """What requests are made of."""
+        self.response_class = response_class
+        """What responses are made of."""
+        self._ws_response_class = ws_response_class
+        self._version = version
+        self._trust_env = trust_env
+        self.netrc = NetrcFile()
+        """The user's ``.netrc``, for ``trust_env``."""
+        self._requote_redirect_url = requote_redirect_url
+        self._trace_configs = list(trace_configs or ())
+        for config in self._trace_configs:
+            config.freeze()
+        self.fallback_charset_resolver = fallback_charset_resolver
+        """Names the charset of text whose response does not."""
+        self._options = RequestOptions(
+            raise_for_status=raise_for_status,
+            proxy=URL(proxy) if proxy is not None else None,
+            proxy_auth=proxy_auth,
+            timeout=_session_timeout(timeout, read_timeout, conn_timeout),
+            ssl=ssl,
+            read_bufsize=read_bufsize,
+            auto_decompress=auto_decompress,
+            max_line_size=max_line_size,
+            max_field_size=max_field_size,
+            max_headers=max_headers,
+            middlewares=tuple(middlewares),
+            max_size=max_size,
+        )
+        self._closed = False
+
+    # -- verbs
+
+    def request(
+        self, method: str, url: StrOrURL, **kwargs: Unpack[RequestArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a request; see the table of arguments in the documentation."""
+        return RequestContext(self._request(method, url, **kwargs))
+
+    def get(
+        self, url: StrOrURL, *, allow_redirects: bool = True, **kwargs: Unpack[ReadArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a GET request."""
+        if allow_redirects:
+            return RequestContext(self._request(hdrs.METH_GET, url, **kwargs))
+        return RequestContext(self._request(hdrs.METH_GET, url, allow_redirects=False, **kwargs))
+
+    def options(
+        self, url: StrOrURL, *, allow_redirects: bool = True, **kwargs: Unpack[ReadArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make an OPTIONS request."""
+        if allow_redirects:
+            return RequestContext(self._request(hdrs.METH_OPTIONS, url, **kwargs))
+        return RequestContext(
+            self._request(hdrs.METH_OPTIONS, url, allow_redirects=False, **kwargs)
+        )
+
+    def head(
+        self, url: StrOrURL, *, allow_redirects: bool = False, **kwargs: Unpack[ReadArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a HEAD request; redirects are not followed by default."""
+        return RequestContext(
+            self._request(hdrs.METH_HEAD, url, allow_redirects=allow_redirects, **kwargs)
+        )
+
+    def post(
+        self, url: StrOrURL, *, data: Any = None, **kwargs: Unpack[WriteArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a POST request."""
+        return RequestContext(self._request(hdrs.METH_POST, url, data=data, **kwargs))
+
+    def put(
+        self, url: StrOrURL, *, data: Any = None, **kwargs: Unpack[WriteArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a PUT request."""
+        return RequestContext(self._request(hdrs.METH_PUT, url, data=data, **kwargs))
+
+    def patch(
+        self, url: StrOrURL, *, data: Any = None, **kwargs: Unpack[WriteArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a PATCH request."""
+        return RequestContext(self._request(hdrs.METH_PATCH, url, data=data, **kwargs))
+
+    def delete(
+        self, url: StrOrURL, **kwargs: Unpack[RequestArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a DELETE request."""
+        return RequestContext(self._request(hdrs.METH_DELETE, url, **kwargs))
+
+    def query(
+        self, url: StrOrURL, *, data: Any = None, **kwargs: Unpack[WriteArguments]
+    ) -> RequestContext[ClientResponse]:
+        """Make a QUERY request: safe like GET, with content like POST."""
+        return RequestContext(self._request("QUERY", url, data=data, **kwargs))
+
+    # -- how a request is made
+
+    async def _request(
+        self, method: str, str_or_url: StrOrURL, **kwargs: Unpack[RequestArguments]
+    ) -> ClientResponse:
+        flights = self._flights
+        if self._closed or flights is None or flights.loop is not asyncio._get_running_loop():
+            flights = self._bind()
+        options = self._options.merged(kwargs, stacklevel=2)
+        call = Call(self, options, (), flights.loop.time())
+        if self._trace_configs or options.middlewares or callable(options.raise_for_status):
+            return await self._observed(call, method, str_or_url)
+        return await self._perform(call, method, self._resolve(str_or_url), _send.resend)
+
+    async def _perform(
+        self,
+        call: Call,
+        method: str,
+        target: Target,
+        send: Callable[[ClientRequest], Awaitable[ClientResponse]],
+    ) -> ClientResponse:
+        request = call.first_request(method, target)
+        if self._trust_env:
+            await call.apply_netrc(request)
+        tracker = call.options.upload_tracker
+        if tracker is not None:
+            tracker.bind()
+        response: ClientResponse | None = None
+        try:
+            response = await _send.follow(call, request, send)
+        finally:
+            payload = request.payload
+            if tracker is not None or (payload is not None and not payload.autoclose):
+                await _send.close_content(request, response)
+        if response.status >= 400 and call.options.raise_for_status is True:
+            await response.checked()
+        return response
+
+    async def _observed(self, call: Call, method: str, str_or_url: StrOrURL) -> ClientResponse:
+        """Make a request that the user's own functions take part in: they count as its time."""
+        options = call.options
+        async with asyncio.timeout_at(call.deadline):
+            target = self._resolve(str_or_url)
+            call.traces = traces = tuple(
+                Trace(self, config, config.trace_config_ctx(options.trace_request_ctx))
+                for config in self._trace_configs
+            )
+            headers = self.headers_with(options.headers)
+            url = target.url
+            for trace in traces:
+                await trace.send_request_start(method.upper(), url, headers)
+            try:
+                send = wrap(_send.resend, options.middlewares)
+                response = await self._perform(call, method, target, send)
+                if callable(options.raise_for_status):
+                    await _judged(response, options.raise_for_status)
+            except BaseException as exc:
+                for trace in traces:
+                    await trace.send_request_exception(method.upper(), url, headers, exc)
+                raise
+            for trace in traces:
+                await trace.send_request_end(response.method, response.url, headers, response)
+            return response
+
+    def _resolve(self, str_or_url: StrOrURL) -> Target:
+        base = self._base_url
+        if base is None:
+            return resolve(str_or_url)
+        try:
+            url = URL(str_or_url)
+            if url.absolute:
+                return resolve(str_or_url)
+            return resolve(base.join(url))
+        except InvalidUrlClientError:
+            raise
+        except ValueError as exc:
+            raise InvalidUrlClientError(str_or_url, str(exc)) from exc
+
+    def _bind(self) -> Flights:
+        if self.closed:
+            raise RuntimeError("Session is closed")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("Session belongs to another event loop")
+        if self._flights is None:
+            self._flights = Flights(loop)
+        return self._flights
+
+    # -- what the layers below ask
+
+    @property
+    def flights(self) -> Flights:
+        """The exchanges under way."""
+        return self._flights or self._bind()
+
+    def open_connector(self) -> BaseConnector:
+        """Return the connector.
+
+        Raises:
+            RuntimeError: The session is closed.
+        """
+        connector = self._connector
+        if connector is None or self._closed:
+            raise RuntimeError("Session is closed")
+        return connector
+
+    @property
+    def allowed_schemes(self) -> frozenset[str]:
+        """URL schemes that the connector can be used for."""
+        return self.open_connector().allowed_protocol_schema_set
+
+    def complete_headers(self) -> CIMultiDict[str] | None:
+        """Return the fields of a request that sets none; ``None`` if they need a closer look."""
+        headers = self._headers
+        version = getversion(headers)  # type: ignore[arg-type]  # it wants MultiDict[object]
+        if version != self._complete_version:
+            self._complete_version = version
+            self._complete = None
+            if not any(name in headers for name in _LOOKED_AT):
+                complete = CIMultiDict(headers)
+                for name, value in self.request_class.DEFAULT_HEADERS.items():
+                    if name not in complete and name not in self._skipped:
+                        complete.add(name, value)
+                self._complete = complete
+        return self._complete
+
+    def headers_with(self, headers: LooseHeaders | None) -> CIMultiDict[str]:
+        """Return the session's fields, with *headers* in the place of those of the same names."""
+        result = CIMultiDict(self._headers)
+        if headers:
+            added: CIMultiDict[str] = CIMultiDict(headers)
+            for name in set(added):
+                result.popall(name, None)
+            result.extend(added)
+        return result
+
+    def skipped(self, names: Iterable[str] | None) -> Iterable[str]:
+        """Return the names of fields not to be added by themselves."""
+        return self._skipped if not names else self._skipped.union(istr(name) for name in names)
+
+    def keep_cookies(self, response: ClientResponse) -> None:
+        """Put what *response* sets into the jar."""
+        values = response.headers.getall(hdrs.SET_COOKIE, None)
+        if values:
+            self._cookie_jar.update_from_headers(values, response.url)
+
+    # -- WebSockets
+
+    # -- properties
+
+    @property
+    def closed(self) -> bool:
+        """Whether no request can be made any more."""
+        return self._closed or self._connector is None or self._connector.closed
+
+    @property
+    def connector(self) -> BaseConnector | None:
+        """Where connections come from; ``None`` once closed or detached."""
+        return self._connector
+
+    @property
+    def connector_owner(self) -> bool:
+        """Whether the connector is closed together with the session."""
+        return self._connector_owner
+
+    @property
+    def cookie_jar(self) -> AbstractCookieJar:
+        """Where cookies are kept."""
+        return self._cookie_jar
+
+    @property
+    def version(self) -> HttpVersion:
+        """The HTTP version spoken."""
+        return self._version
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+        return self._loop or asyncio.get_running_loop()
+
+    @property
+    def base_url(self) -> URL | None:
+        """What relative URLs are relative to."""
+        return self._base_url
+
+    @property
+    def timeout(self) -> ClientTimeout:
+        """Time limits of each request."""
+        return self._options.timeout
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """Fields sent with every request; may be changed."""
+        return self._headers
+
+    @property
+    def skip_auto_headers(self) -> frozenset[istr]:
+        """Names of fields that are not added by themselves."""
+        return self._skipped
+
+    @property
+    def auth(self) -> BasicAuth | None:
+        """User and password for every request, or for those to the base URL's origin."""
+        return self._auth
+
+    @property
+    def json_serialize(self) -> Callable[[Any], str]:
+        """Makes text of what is given as ``json=``."""
+        return self._json_serialize
+
+    @property
+    def raise_for_status(self) -> _RaiseForStatus:
+        """Whether, or how, responses are judged."""
+        return self._options.raise_for_status
+
+    @property
+    def auto_decompress(self) -> bool:
+        """Whether content codings are decoded."""
+        return self._options.auto_decompress
+
+    @property
+    def trust_env(self) -> bool:
+        """Whether proxy variables and ``.netrc`` are used."""
+        return self._trust_env
+
+    @property
+    def requote_redirect_url(self) -> bool:
+        """Whether what servers forget to quote in ``Location`` is quoted."""
+        return self._requote_redirect_url
+
+    @requote_redirect_url.setter
+    def requote_redirect_url(self, value: bool) -> None:
+        self._requote_redirect_url = value
+
+    @property
+    def trace_configs(self) -> list[TraceConfig]:
+        """Who observes."""
+        return self._trace_configs
+
+    # -- end
+
+    def detach(self) -> None:
+        """Let go of the connector without closing it; the session is closed then."""
+        self._connector = None
+
+    async def close(self) -> None:
+        """Close the session, and its connector if it owns that.
+
+        Requests under way fail at once. Waits until sockets are gone, a few seconds at most.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        connector, self._connector = self._connector, None
+        flights = self._flights
+        if flights is not None:
+            flights.stop()
+        if connector is None or not self._connector_owner:
+            return
+        if flights is not None:
+            flights.abort_all(_closed_under)
+        closing = connector.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await closing
+        except TimeoutError:
+            _logger.warning("connections of %r are still not closed", self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __enter__(self) -> None:
+        raise TypeError("Use async with instead")
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Never called: entering raises."""
+
+    def __del__(self) -> None:
+        if self._closed or self._connector is None or self._connector.closed:
+            return
+        if not self._connector_owner:
+            return
+        warnings.warn(
+            f"Unclosed client session {self!r}", ResourceWarning, source=self, stacklevel=2
+        )
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        context: dict[str, Any] = {
+            "client_session": self,
+            "message": "Unclosed client session",
+        }
+        if self._source_traceback is not None:
+            context["source_traceback"] = self._source_traceback
+        loop.call_exception_handler(context)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        under_way = 0 if self._flights is None else len(self._flights)
+        return f"<{type(self).__name__} {state} under_way={under_way} {self._connector!r}>"
+
+
+_LOOKED_AT: Final = (hdrs.EXPECT, hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING)
+"""Session-wide fields that need a closer look with every request."""
+
+
+async def _judged(
+    response: ClientResponse, judge: Callable[[ClientResponse], Awaitable[None]]
+) -> None:
+    try:
+        await judge(response)
+    except BaseException:
+        response.close()
+        raise
+
+
+def _closed_under(flight: Flight) -> ClientConnectionError:
+    failure = flight.failure()
+    error = ClientConnectionError(f"Connection closed: the session was closed ({failure})")
+    error.failure = failure
+    return error
+
+
+def _checked_base(base_url: StrOrURL) -> URL:
+    url = URL(base_url)
+    if not url.absolute:
+        raise ValueError("base_url must be an absolute URL")
+    if not url.path.endswith("/"):
+        raise ValueError("base_url must have a trailing '/'")
+    return url.origin().join(URL(url.raw_path, encoded=True)) if url.raw_user is None else url
+
+
+def _session_timeout(
+    timeout: ClientTimeout | float | None,
+    read_timeout: float | None,
+    conn_timeout: float | None,
+) -> ClientTimeout:
+    if read_timeout is None and conn_timeout is None:
+        return DEFAULT_TIMEOUT if timeout is None else timeout_option(timeout)
+    warn_deprecated("ANT-0019", stacklevel=2)
+    if timeout is not None:
+        raise ValueError("read_timeout and conn_timeout cannot be given together with timeout")
+    total = DEFAULT_TIMEOUT.total if read_timeout is None else read_timeout
+    return ClientTimeout(
+        total=total, connect=conn_timeout, sock_connect=DEFAULT_TIMEOUT.sock_connect
+    )
+
+
+@final
+class _OneShot:
+    """A session for one request; closed with its response."""
+
+    __slots__ = ("_context", "_session")
+
+    def __init__(self, context: RequestContext[ClientResponse], session: ClientSession) -> None:
+        self._context = context
+        self._session = session
+
+    async def __aenter__(self) -> ClientResponse:
+        try:
+            return await self._context.__aenter__()
+        except BaseException:
+            await self._session.close()
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            await self._context.__aexit__(exc_type, exc, tb)
+        finally:
+            await self._session.close()
+
+
+def request(
+    method: str,
+    url: StrOrURL,
+    *,
+    version: HttpVersion = HttpVersion11,
+    connector: BaseConnector | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+    **kwargs: Unpack[RequestArguments],
+) -> _OneShot:
+    """Make one request with a session of its own::
+
+        async with request("GET", url) as response:
+            text = await response.text()
+
+    Args:
+        method: The method.
+        url: Where to.
+        version: HTTP version to speak.
+        connector: Where the connection comes from; not closed.
+        loop: Obsolete (ANT-0004).
+        kwargs: As for `ClientSession.request`.
+    """
+    if loop is not None:
+        warn_deprecated("ANT-0004")
+    session = ClientSession(version=version, connector=connector, connector_owner=connector is None)
+    return _OneShot(session.request(method, url, **kwargs), session)
