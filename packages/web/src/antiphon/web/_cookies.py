@@ -1,8 +1,7 @@
 """The cookies of a response: `http.cookies` to look at, our own serialization to send."""
 
-import re
 from http.cookies import Morsel, SimpleCookie
-from typing import Any, Final
+from typing import Any
 
 from multidict import CIMultiDict
 
@@ -10,9 +9,6 @@ from antiphon.core import hdrs
 from antiphon.core.fields.cookies import format_set_cookie
 
 __all__ = ("ResponseCookies",)
-
-# RFC 6265 section 4.1.1, av-octet: no control characters and no ";". CVE-2026-35536.
-_ATTRIBUTE: Final = re.compile(r"[^\x00-\x1f\x7f;]*")
 
 
 class ResponseCookies:
@@ -44,19 +40,23 @@ class ResponseCookies:
             http.cookies.CookieError: *name* is no cookie name.
             ValueError: An attribute would inject another one.
         """
-        given = {
-            key.replace("_", "-"): attribute
-            for key, attribute in attributes.items()
-            if attribute is not None
-        }
-        for key, attribute in given.items():
-            if _ATTRIBUTE.fullmatch(str(attribute)) is None:
-                raise ValueError(f"Cookie attribute {key} cannot be {str(attribute)[:100]!r}")
-        self.discard(name)
+        old = self.jar.pop(name, None)
         self.jar[name] = value
-        self.jar[name].update(given)  # type: ignore[arg-type]  # morsels hold numbers and bools too
+        morsel = self.jar[name]
+        for key, attribute in attributes.items():
+            if attribute is not None:
+                morsel[key.replace("_", "-")] = attribute
         if partitioned:
             self._partitioned.add(name)
+        else:
+            self._partitioned.discard(name)
+        try:
+            self._format(name, morsel)
+        except ValueError:
+            self.discard(name)
+            if old is not None:
+                self.jar[name] = old
+            raise
 
     def add_to(self, headers: CIMultiDict[str]) -> None:
         """Append a ``Set-Cookie`` field for each cookie.
@@ -71,7 +71,7 @@ class ResponseCookies:
         max_age = morsel["max-age"]
         return format_set_cookie(
             morsel.key,
-            morsel.coded_value,
+            morsel.value,
             expires=morsel["expires"] or None,
             domain=morsel["domain"] or None,
             max_age=None if max_age == "" else max_age,
@@ -81,5 +81,4 @@ class ResponseCookies:
             samesite=morsel["samesite"] or None,
             partitioned=name in self._partitioned or bool(morsel.get("partitioned")),
             version=morsel["version"] or None,
-            quote=False,  # the jar has done that
         )

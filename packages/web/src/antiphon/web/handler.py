@@ -29,6 +29,7 @@ from .options import ServerOptions
 from .request import BaseRequest, Request
 from .response import Response, StreamResponse
 from .routing.abc import AbstractMatchInfo
+from .routing.dispatcher import match_for
 from .routing.options import DisconnectPolicy
 
 if TYPE_CHECKING:
@@ -119,9 +120,14 @@ class RequestHandler:
                 response = await self._serve_bare(exchange, request)
             else:
                 head = exchange.head
-                match_info = self._app.router.match(head.method, head.path, cast(Request, request))
+                path = head.path
+                if "?" in path:
+                    path = path[: path.index("?")]
+                if path[0] != "/":
+                    path = request.rel_url.raw_path
+                match_info = self._app.router.match(head.method, path, cast(Request, request))
                 if match_info is None:
-                    match_info = await self._app.resolve(cast(Request, request))
+                    match_info = await match_for(self._app, cast(Request, request))
                 request._match_info = match_info
                 # What a match comes to is made once for each route; see routing._compose.
                 bound: Any = getattr(match_info, "_binding", match_info)

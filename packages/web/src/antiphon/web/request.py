@@ -21,6 +21,7 @@ from antiphon.core.aio.streams import StreamReader
 from antiphon.core.deprecations import warn_deprecated
 from antiphon.core.errors import quoted
 from antiphon.core.fields.charset import find_charset
+from antiphon.core.fields.cookies import parse_cookie_header, unquote_cookie_value
 from antiphon.core.fields.dates import parse_http_date
 from antiphon.core.fields.etag import ETag, parse_etags
 from antiphon.core.http import EMPTY, HttpVersion, Length, RawRequestMessage
@@ -318,6 +319,12 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
                 self._remote = str(peername)
         return self._remote
 
+    def _set_forwarded(self, remote: str | None, scheme: str | None, host: str | None) -> None:
+        """Say otherwise where the request comes from, as far as not ``None``."""
+        self._remote = remote or self._remote
+        self._scheme = scheme or self._scheme
+        self._host = host or self._host
+
     @property
     def forwarded(self) -> "tuple[Mapping[str, str], ...]":
         """The elements of all ``Forwarded`` fields, leftmost first (RFC 7239).
@@ -382,10 +389,11 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         """The cookies the client sent, at most 300; malformed ones are left out."""
         cookies = self._cookies
         if cookies is None:
-            from antiphon.core.fields.cookies import parse_cookie_header
-
             values = self.headers.getall(hdrs.COOKIE, ())
-            cookies = self._cookies = MappingProxyType(dict(parse_cookie_header("; ".join(values))))
+            cookies = self._cookies = MappingProxyType({
+                name: unquote_cookie_value(value)
+                for name, value in parse_cookie_header("; ".join(values))
+            })
         return cookies
 
     @property

@@ -97,8 +97,9 @@ class BaseRunner(abc.ABC):
     async def shutdown(self) -> None:
         """Phase 4: tell the application that the server stops."""
 
+    @abc.abstractmethod
     async def _cleanup_server(self) -> None:
-        """Phase 6."""
+        """Phase 6: end what `_make_server` started."""
 
     async def cleanup(self) -> None:
         """Stop, in the phases above. A second call does nothing.
@@ -223,6 +224,9 @@ class ServerRunner(BaseRunner):
     async def _make_server(self) -> Server:
         return self._web_server
 
+    async def _cleanup_server(self) -> None:
+        """Nothing: the server was not made here."""
+
 
 class AppRunner(BaseRunner):
     """Runs an `Application`.
@@ -272,10 +276,20 @@ class AppRunner(BaseRunner):
         await self._app.shutdown()
 
     async def _make_server(self) -> Server:
+        app = self._app
+        app.use_loop(asyncio.get_running_loop())
         # First, so that a wrong option is told before anything is started.
-        server = Server(self._app, **{**(self._app.handler_args or {}), **self._kwargs})
-        self._app.freeze()
-        await self._app.startup()
+        server = Server(app, **{**app.handler_args, **self._kwargs})
+        try:
+            await app.startup()
+        except BaseException as exc:
+            try:
+                await app.cleanup()
+            except Exception as problem:
+                exc.add_note(f"then, cleaning up: {problem!r}")
+                server.logger.exception("Error cleaning up after a failed start")
+            raise
+        app.freeze()
         return server
 
     async def _cleanup_server(self) -> None:
