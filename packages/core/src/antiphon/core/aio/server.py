@@ -1,0 +1,249 @@
+"""Every live connection of one server: limits, deadlines, graceful stop."""
+
+import asyncio
+import logging
+import socket
+import sys
+import time
+from email.utils import formatdate
+from typing import Final, final
+
+from multidict import CIMultiDict
+
+from ..http import SERVER_SOFTWARE
+from ..limits import HttpLimits, ServerTimeouts
+from .deadlines import keep_deadlines
+from .exchange import ContentOptions, ExchangeHandler
+from .server_protocol import Http1ServerProtocol
+from .timers import Sweep, sweep_period
+
+__all__ = ("HttpServer", "http_server_protocol")
+
+_logger: Final = logging.getLogger("antiphon.server")
+
+# Seconds that handlers have after they were cancelled, before their connections are cut.
+_AFTER_CANCEL: Final = 2.0
+
+_BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\n\r\n"
+)
+
+
+@final
+class HttpServer:
+    """The connections of one server, and the factory of their protocols.
+
+    Pass it to `asyncio.loop.create_server` as the protocol factory.
+
+    Args:
+        handler: Called with each exchange; what it returns runs as the task that owns it. On
+            CPython 3.12 and newer the task starts at once, inside `data_received`.
+        limits: What a message may cost.
+        timeouts: How long to wait for peers.
+        content: How content is taken.
+        server_software: Value of the ``Server`` field; ``""`` leaves the field out.
+        max_connections: Connections at a time; those beyond get a 503 and are closed.
+        logger: Where errors of handlers go.
+        tcp_keepalive: Switch on the kernel's probes of silent TCP connections.
+    """
+
+    def __init__(
+        self,
+        handler: ExchangeHandler,
+        *,
+        limits: HttpLimits | None = None,
+        timeouts: ServerTimeouts | None = None,
+        content: ContentOptions | None = None,
+        server_software: str = SERVER_SOFTWARE,
+        max_connections: int | None = None,
+        logger: logging.Logger = _logger,
+        tcp_keepalive: bool = True,
+    ) -> None:
+        self.handler = handler
+        self.limits = limits or HttpLimits()
+        self.timeouts = timeouts = timeouts or ServerTimeouts()
+        self.content = content or ContentOptions()
+        self.max_connections = max_connections
+        self.max_requests = timeouts.max_requests or sys.maxsize
+        self.logger = logger
+        self.tcp_keepalive = tcp_keepalive
+        self.connections: set[Http1ServerProtocol] = set()
+        """The live connections."""
+        self.requests_count = 0
+        """Exchanges begun so far."""
+        self.draining = False
+        """Whether `begin_drain` was called."""
+        self._server_line = f"Server: {server_software}\r\n".encode() if server_software else b""
+        if b"\r\n" in self._server_line[:-2]:
+            raise ValueError("server_software must be one line")
+        self._default_fields = b""
+        self._date_until = 0.0
+        self._waiters: list[asyncio.Future[None]] = []
+        self._last_look = 0.0
+        self._sweep = Sweep(
+            self.sweep,
+            sweep_period((
+                timeouts.head,
+                timeouts.body_idle,
+                timeouts.body_grace,
+                timeouts.write_idle,
+                timeouts.keep_alive,
+                timeouts.max_age,
+                timeouts.linger,
+                timeouts.linger_close,
+            )),
+        )
+
+    def __call__(self) -> asyncio.Protocol:
+        """Return a protocol for one new connection of the running loop."""
+        return Http1ServerProtocol(self, asyncio.get_running_loop())
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} connections={len(self.connections)} active={self.active} "
+            f"requests={self.requests_count}{' draining' if self.draining else ''}>"
+        )
+
+    @property
+    def active(self) -> int:
+        """Exchanges under way."""
+        return sum(protocol.exchange is not None for protocol in self.connections)
+
+    def default_fields(self) -> bytes:
+        """The lines of ``Date`` and ``Server`` as of now."""
+        now = time.time()
+        if now >= self._date_until or now < self._date_until - 1:
+            second = int(now)
+            self._date_until = second + 1.0
+            date = formatdate(second, usegmt=True)
+            self._default_fields = b"Date: %b\r\n%b" % (date.encode(), self._server_line)
+        return self._default_fields
+
+    # ------------------------------------------------- told by the protocols
+
+    def connection_made(self, protocol: Http1ServerProtocol) -> None:
+        """Take *protocol* in, or turn it away if there are too many."""
+        limit = self.max_connections
+        if limit is not None and len(self.connections) >= limit:
+            self.logger.debug("Connection refused: %d are open", limit)
+            protocol.turn_away(_BUSY)
+            return
+        self.connections.add(protocol)
+        if self.draining:
+            protocol.connection.close_after()
+        if self.tcp_keepalive:
+            _switch_on_keepalive(protocol)
+        if not self._sweep.armed:
+            self._last_look = protocol.created
+            self._sweep.arm(protocol.loop)
+
+    def connection_lost(self, protocol: Http1ServerProtocol) -> None:
+        """Forget *protocol*, whose connection is lost."""
+        self.connections.discard(protocol)
+        if not self.connections:
+            self._sweep.cancel()
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    # ------------------------------------------------------------- deadlines
+
+    def sweep(self, now: float) -> bool:
+        """Look after every connection once; return whether there are any.
+
+        Args:
+            now: Loop time.
+        """
+        elapsed = now - self._last_look
+        self._last_look = now
+        for protocol in tuple(self.connections):
+            keep_deadlines(protocol, now, elapsed)
+        return bool(self.connections)
+
+    # ----------------------------------------------------------- graceful stop
+
+    def begin_drain(self) -> None:
+        """Let no connection outlive its present exchange.
+
+        Idle ones are closed, except those that never asked anything and those on which a
+        request has begun to come, as far as the kernel knows: bytes that arrived before this call
+        are still served. Every further answer says ``Connection: close``.
+        """
+        if self.draining:
+            return
+        self.draining = True
+        for protocol in self.connections:
+            protocol.connection.close_after()
+        if self.connections:
+            loop = next(iter(self.connections)).loop
+            # Two rounds of the loop: what had arrived by now is read in the first.
+            loop.call_soon(loop.call_soon, self._close_idle)
+
+    def _close_idle(self) -> None:
+        for protocol in tuple(self.connections):
+            if protocol.uses:
+                protocol.close_idle()
+
+    async def wait_drained(self, timeout: float | None = None) -> bool:
+        """Wait until no connection is left; return whether that is so.
+
+        Args:
+            timeout: Seconds to wait at most; ``None`` for ever.
+        """
+        if not self.connections:
+            return True
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await asyncio.wait([waiter], timeout=timeout)
+        return not self.connections
+
+    def cancel_exchanges(self) -> int:
+        """Cancel the owner of every exchange under way; return how many there were."""
+        count = 0
+        for protocol in tuple(self.connections):
+            exchange = protocol.exchange
+            if exchange is not None and exchange.owner is not None:
+                exchange.owner.cancel()
+                count += 1
+        return count
+
+    async def shutdown(self, timeout: float | None = 60.0) -> None:
+        """Stop: drain, and after *timeout* seconds cancel, and 2 s later cut what is left.
+
+        Returns once no connection is left.
+        """
+        self.begin_drain()
+        if await self.wait_drained(timeout):
+            return
+        self.cancel_exchanges()
+        if await self.wait_drained(_AFTER_CANCEL):
+            return
+        self.abort()
+        # An aborted transport reports its end in the next round of the loop.
+        await self.wait_drained(_AFTER_CANCEL)
+
+    def abort(self) -> None:
+        """Cut every connection now."""
+        for protocol in tuple(self.connections):
+            protocol.abort()
+
+    def error_fields(self) -> CIMultiDict[str]:
+        """The fields of an answer that no handler gave."""
+        return CIMultiDict()
+
+
+def _switch_on_keepalive(protocol: Http1ServerProtocol) -> None:
+    sock = protocol.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        except OSError:
+            # The peer is gone already; reading will say so.
+            return
+
+
+def http_server_protocol(server: HttpServer) -> asyncio.Protocol:
+    """Return a protocol for one new connection of *server*."""
+    return server()

@@ -1,0 +1,501 @@
+"""Pumps one HTTP/1.1 connection of a server and lets each request be answered.
+
+::
+
+    data_received → connection.receive_data → pump:
+        no exchange      next_event → head   → exchange, and its task, which starts at once
+        exchange         next_event → content → its stream;  end → its stream's end
+        task done        the exchange ends: next cycle, draining, or the end of the connection
+
+The pump is a loop: an exchange that ends inside it only makes room for the
+next turn. Bytes of later requests stay unparsed while an exchange is under
+way. What is written inside the pump leaves together, in one write.
+"""
+
+import asyncio
+import enum
+import logging
+import sys
+from typing import TYPE_CHECKING, Final, final
+
+from ..errors import HttpProcessingError, LocalProtocolError
+from ..http import EMPTY, HttpVersion11, RawRequestMessage
+from ..http1.connection import (
+    CLOSED,
+    EndOfMessage,
+    Http1Connection,
+    Role,
+    State,
+)
+from .content import ContentSink
+from .flow import ConnectionProtocol, connection_lost_error
+from .server_exchange import ExchangeState, Http1ServerExchange
+from .streams import StreamReader
+from .upgrade import TransportChannel
+
+if TYPE_CHECKING:
+    from .server import HttpServer
+
+__all__ = ("Http1ServerProtocol", "Phase")
+
+# Requests answered in one turn of the loop, and steps of content taken; then others get theirs.
+_TURN: Final = 32
+
+# Responses up to this size wait for the end of the pump's turn, to leave in one write.
+_HOLD_BACK: Final = 16 * 1024
+
+
+class Phase(enum.Enum):
+    """What becomes of bytes that come."""
+
+    ACTIVE = "requests are answered"
+    DRAINING = "content that nobody read is dropped, so that the next request can follow"
+    LINGERING = "our side has ended; what comes is dropped"
+    UPGRADED = "bytes go to somebody else"
+    CLOSED = "the connection is lost or closing"
+
+
+_ACTIVE: Final = Phase.ACTIVE
+_DONE: Final = ExchangeState.DONE
+
+_STAND_IN: Final = ("GET", "/", HttpVersion11, b"", EMPTY, True)
+
+
+@final
+class Http1ServerProtocol(ConnectionProtocol):
+    """One connection of an `HttpServer`, which makes it.
+
+    Args:
+        server: Whose connection this is.
+        loop: The running loop.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_drained",
+        "_eof",
+        "_out",
+        "_pumping",
+        "body_time",
+        "connection",
+        "exchange",
+        "phase",
+        "server",
+        "sink",
+        "unsent",
+        "unsent_since",
+        "watch_key",
+        "watch_since",
+    )
+
+    def __init__(self, server: "HttpServer", loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.server = server
+        self.connection = Http1Connection(Role.SERVER, server.limits)
+        self.exchange: Http1ServerExchange | None = None
+        """The exchange under way."""
+        self.sink: ContentSink | None = None
+        """Where content goes that is still to come for it."""
+        self.phase = _ACTIVE
+        self.watch_key = -1
+        """What the server's sweep saw this connection doing, and since when."""
+        self.watch_since = 0.0
+        self.unsent = 0
+        """Bytes that the sweep saw waiting to leave, and since when none of them left."""
+        self.unsent_since = 0.0
+        self.body_time = 0.0
+        """Seconds that somebody waited for content of the present request."""
+        self._pumping = False
+        self._out: list[bytes] = []
+        self._eof = False
+        self._drained = 0
+        self._channel: TransportChannel | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.phase.name} {self.connection!r}>"
+
+    # ---------------------------------------------------- called by asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.server.connection_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.last_read = self._time()
+        if self.phase is _ACTIVE:
+            self.connection.receive_data(data)
+            if self.exchange is None or self.sink is not None:
+                self._pump()
+            else:
+                self._balance()
+        elif self.phase is Phase.DRAINING:
+            self.connection.receive_data(data)
+            self._pump()
+        # else: nobody wants it. It is read all the same, because a socket closed with unread
+        # bytes resets the connection, and the reset may overtake our answer.
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self.connection.receive_eof()
+        if self.phase is _ACTIVE or self.phase is Phase.DRAINING:
+            self._pump()
+        else:
+            self._close()
+        # A client may end its side and still wait for its answer (RFC 9112 section 9.6). With
+        # TLS there is no such state: asyncio closes, whatever we say.
+        return self.exchange is not None and self.ssl_object is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.phase = Phase.CLOSED
+        exchange = self.exchange
+        if exchange is not None:
+            if self.sink is not None:
+                self.sink.drop(connection_lost_error(exc))
+                self.sink = None
+            for callback in exchange.take_disconnect_callbacks():
+                try:
+                    callback()
+                except Exception:
+                    self.server.logger.exception("Exception in a disconnect callback")
+        self.server.connection_lost(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.exchange is None and self.phase is _ACTIVE:
+            self._loop.call_soon(self._pump)
+
+    # --------------------------------------------------------------- writing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand *data* to the transport, at the end of the pump's turn if it is small."""
+        if self._pumping and len(data) <= _HOLD_BACK:
+            self._out.append(bytes(data))
+            return
+        self.flush()
+        transport = self._transport
+        if transport is not None:
+            transport.write(data)
+
+    def flush(self) -> None:
+        """Hand over what was held back."""
+        out = self._out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            transport = self._transport
+            if transport is not None:
+                transport.write(data)
+
+    # --------------------------------------- asked by the stream of content
+
+    def pause_reading(self) -> None:
+        """The reader has enough: stop asking for content."""
+        if not self._pumping:
+            self._balance()
+
+    def resume_reading(self) -> None:
+        """The reader wants more: take what is here, then what comes."""
+        if self.sink is not None:
+            self._pump()
+
+    def _balance(self) -> None:
+        """Take bytes from the transport only while somebody wants them, or they are few."""
+        sink = self.sink
+        self.hold_reading(
+            (sink is not None and sink.stream.paused)
+            or self.connection.buffered > self.server.content.read_bufsize
+        )
+
+    # ------------------------------------------------------------------ pump
+
+    def _pump(self) -> None:
+        """Go on as far as bytes, readers and fairness allow."""
+        if self._pumping:
+            return
+        self._pumping = True
+        left = _TURN
+        try:
+            while left:
+                left -= 1
+                if self.phase is not _ACTIVE:
+                    if not self._drain_content():
+                        break
+                elif self.exchange is not None:
+                    if not self._take_content():
+                        break
+                elif self.write_paused or not self._next_request():
+                    break
+            else:
+                self._loop.call_soon(self._pump)
+        finally:
+            self._pumping = False
+            if self._out:
+                self.flush()
+            if self._reading_paused or self.exchange is not None:
+                self._balance()
+
+    def _next_request(self) -> bool:
+        """Begin an exchange, if a request is here. Return whether to go on."""
+        try:
+            event = self.connection.next_event()
+        except HttpProcessingError as exc:
+            self._begin(RawRequestMessage(*_STAND_IN), exc)
+            return True
+        if type(event) is RawRequestMessage:
+            self._begin(event, None)
+            # Mostly nothing is left, and there is no need to ask.
+            return self.connection.buffered > 0 or self._eof or self.sink is not None
+        if event is CLOSED:
+            self._close()
+        return False
+
+    def _begin(self, head: RawRequestMessage, error: HttpProcessingError | None) -> None:
+        server = self.server
+        server.requests_count += 1
+        self.uses += 1
+        if self.uses >= server.max_requests:
+            self.connection.close_after()
+        exchange = self.exchange = Http1ServerExchange(self, head, error)
+        if head.framing is not EMPTY:
+            self._expect_content(exchange, head)
+        try:
+            task = self._start(exchange)
+        except Exception as exc:
+            self._handler_failed(exchange, exc)
+            self._finish(exchange)
+            return
+        if task.done():
+            self._task_done(task)
+        else:
+            exchange.owner = task
+            task.add_done_callback(self._task_done_later)
+
+    def _start(self, exchange: Http1ServerExchange) -> "asyncio.Task[None]":
+        coro = self.server.handler(exchange)
+        if sys.version_info >= (3, 12):
+            # A handler that never waits is done when this returns: no turn of the loop.
+            return asyncio.Task(coro, loop=self._loop, eager_start=True)
+        return self._loop.create_task(coro)
+
+    def _expect_content(self, exchange: Http1ServerExchange, head: RawRequestMessage) -> None:
+        options = self.server.content
+        stream = StreamReader(self, options.read_bufsize, loop=self._loop)
+        self.sink = exchange.sink = ContentSink(
+            stream, head.compression if options.decompress else None
+        )
+        self.body_time = 0.0
+        if exchange.wants_continue or self.sink.decodes:
+            stream.on_demand(self._content_wanted)
+            self.sink.held = self.sink.decodes
+
+    def _content_wanted(self) -> None:
+        exchange = self.exchange
+        if exchange is None or self.sink is None:
+            return
+        if exchange.wants_continue and not self.sink.received and not self.connection.buffered:
+            exchange.send_continue()
+        if self.sink.held:
+            # Nothing is decoded before somebody asks for it.
+            self.sink.held = False
+            self._pump()
+
+    def _take_content(self) -> bool:
+        """Take one event or one step of content. Return whether to go on."""
+        sink = self.sink
+        if sink is None or sink.stream.paused or sink.held:
+            return False
+        if sink.pending:
+            sink.step()
+            return True
+        try:
+            event = self.connection.next_event()
+        except HttpProcessingError as exc:
+            sink.drop(exc)
+            self.sink = None
+            return False
+        if type(event) is bytes:
+            sink.feed(event, self.connection.chunk_ends)
+            return True
+        if type(event) is EndOfMessage:
+            self.sink = None
+            if self.exchange is not None:
+                self.exchange.trailers = event.trailers
+            sink.end(event)
+        return False
+
+    # ---------------------------------------------------- end of an exchange
+
+    def _task_done_later(self, task: "asyncio.Task[None]") -> None:
+        self._task_done(task)
+        self._pump()
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if task.cancelled():
+            exchange.abort()
+        else:
+            exc = task.exception()
+            if exc is not None:
+                self._handler_failed(exchange, exc)
+            elif exchange.state is not _DONE:
+                self._unanswered(exchange)
+        self._finish(exchange)
+
+    def _handler_failed(self, exchange: Http1ServerExchange, exc: BaseException) -> None:
+        # A peer that leaves is no error of ours, and must not be able to fill the log.
+        gone = self.closing and isinstance(exc, ConnectionError)
+        self.server.logger.log(
+            logging.DEBUG if gone else logging.ERROR,
+            "Error handling request %s %s",
+            exchange.head.method,
+            exchange.head.path[:200],
+            exc_info=exc,
+        )
+        self._answer_500(exchange)
+
+    def _unanswered(self, exchange: Http1ServerExchange) -> None:
+        if exchange.state is ExchangeState.OPEN and not self.closing:
+            self.server.logger.error(
+                "Handler returned without an answer to %s %s",
+                exchange.head.method,
+                exchange.head.path[:200],
+            )
+        self._answer_500(exchange)
+
+    def _answer_500(self, exchange: Http1ServerExchange) -> None:
+        """Say that something went wrong; what has begun can only be cut off."""
+        if exchange.state is ExchangeState.OPEN:
+            try:
+                exchange.set_keep_alive(False)
+                exchange.respond_complete(500, self.server.error_fields(), b"")
+            except LocalProtocolError:
+                exchange.abort()
+        elif exchange.state is not _DONE:
+            exchange.abort()
+
+    def _finish(self, exchange: Http1ServerExchange) -> None:
+        """The owner of *exchange* is done, and with it the exchange."""
+        self.exchange = None
+        sink = self.sink
+        if sink is not None:
+            self.sink = None
+            sink.drop(LocalProtocolError("The exchange is over: its content is not read any more"))
+        if self.phase is _ACTIVE:
+            connection = self.connection
+            if not connection.keep_alive:
+                self._close_after_answer()
+            elif connection.their_state is State.DONE:
+                connection.start_next_cycle()
+            else:
+                self.phase = Phase.DRAINING
+                self._drained = 0
+        elif self.phase is Phase.UPGRADED and self._channel is not None:
+            self._channel.close()
+
+    def _drain_content(self) -> bool:
+        """Drop content that nobody read. Return whether to go on."""
+        if self.phase is not Phase.DRAINING:
+            return False
+        connection = self.connection
+        try:
+            event = connection.next_event()
+        except HttpProcessingError:
+            # There is nobody left to tell: the request was answered.
+            self.linger()
+            return False
+        if type(event) is bytes:
+            self._drained += len(event)
+            if self._drained <= self.server.timeouts.linger_size:
+                return True
+            self.linger()
+            return False
+        if type(event) is EndOfMessage:
+            self.phase = _ACTIVE
+            if connection.keep_alive:
+                connection.start_next_cycle()
+                return True
+            self._close_after_answer()
+        return False
+
+    # ----------------------------------------------- end of the connection
+
+    def _close_after_answer(self) -> None:
+        if self.connection.their_state is State.DONE and not self.connection.buffered:
+            self._close()
+        else:
+            self.linger()
+
+    def linger(self) -> None:
+        """End our side, and drop what comes, until the peer ends its own or the sweep tires."""
+        self.flush()
+        transport = self._transport
+        if transport is None or self._eof or not transport.can_write_eof():
+            self._close()
+            return
+        self.phase = Phase.LINGERING
+        self.hold_reading(False)
+        transport.write_eof()
+
+    def _close(self) -> None:
+        self.flush()
+        self.phase = Phase.CLOSED
+        transport = self._transport
+        if transport is not None:
+            transport.close()
+
+    def close_idle(self) -> bool:
+        """Close if no request is under way or has begun to come. Return whether it was so."""
+        if self.phase is _ACTIVE and self.exchange is None and not self.connection.buffered:
+            self._close()
+            return True
+        return False
+
+    def refuse(self, exc: HttpProcessingError) -> None:
+        """Answer what has come of a head with *exc*; for the sweep."""
+        if self.phase is _ACTIVE and self.exchange is None:
+            self.connection.receive_eof()
+            try:
+                self.connection.next_event()
+            except HttpProcessingError:
+                # What came is no head, and it is now our turn to say something about it.
+                self._begin(RawRequestMessage(*_STAND_IN), exc)
+                self._pump()
+
+    def give_up_content(self, exc: HttpProcessingError) -> None:
+        """Let whoever reads the request's content get *exc*; for the sweep."""
+        sink = self.sink
+        if sink is not None:
+            self.sink = None
+            self.connection.close_after()
+            sink.drop(exc)
+
+    def turn_away(self, answer: bytes) -> None:
+        """Send *answer* and serve nothing."""
+        transport = self._transport
+        if transport is not None:
+            self.phase = Phase.CLOSED
+            transport.write(answer)
+            transport.close()
+
+    def abort(self) -> None:
+        """Close now; nothing more is sent."""
+        self._out.clear()
+        self.phase = Phase.CLOSED
+        transport = self._transport
+        if transport is not None:
+            transport.abort()
+
+    def switch_over(self) -> TransportChannel:
+        """Give the transport to another protocol."""
+        self.flush()
+        transport = self._transport
+        if transport is None:
+            raise self.lost_error()
+        self.hold_reading(False)
+        self.phase = Phase.UPGRADED
+        self.sink = None
+        channel = self._channel = TransportChannel(self, transport, self.connection.take_trailing())
+        return channel
