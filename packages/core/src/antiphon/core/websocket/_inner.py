@@ -1,0 +1,84 @@
+"""Leaf loops of WebSockets: what runs once per frame or per byte."""
+
+from struct import Struct
+from typing import Final
+
+__all__ = ("frame_header", "make_header", "xor_mask")
+
+_U16: Final = Struct("!H")
+_U64: Final = Struct("!Q")
+_HEADER16: Final = Struct("!BBH")
+_HEADER64: Final = Struct("!BBQ")
+
+# Where four translations of every fourth byte become cheaper than one big integer. Measured by
+# packages/core/benchmarks/bench_websocket.py; anything from 512 to 4096 is within a few percent.
+_TRANSLATE_FROM: Final = 1024
+
+_XOR_TABLES: Final = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
+
+
+def xor_mask(data: bytes, key: bytes) -> bytes:
+    """Mask or unmask *data* with the four bytes of *key* (RFC 6455 section 5.3)."""
+    size = len(data)
+    if size < _TRANSLATE_FROM:
+        # One integer as long as the data; the key is repeated and cut to fit.
+        mask = (key * (size // 4 + 1))[:size]
+        return (int.from_bytes(data, "little") ^ int.from_bytes(mask, "little")).to_bytes(
+            size, "little"
+        )
+    masked = bytearray(data)
+    masked[0::4] = masked[0::4].translate(_XOR_TABLES[key[0]])
+    masked[1::4] = masked[1::4].translate(_XOR_TABLES[key[1]])
+    masked[2::4] = masked[2::4].translate(_XOR_TABLES[key[2]])
+    masked[3::4] = masked[3::4].translate(_XOR_TABLES[key[3]])
+    return bytes(masked)
+
+
+def frame_header(data: bytes, start: int) -> tuple[int, int, bytes, int] | None:
+    """Read a frame's header (RFC 6455 section 5.2).
+
+    Returns:
+        The first byte, the payload's length, the masking key (``b""`` without one) and where the
+        payload begins; ``None`` if the header is not complete. A length written in more bytes
+        than it needs is returned negative.
+    """
+    there = len(data) - start
+    if there < 2:
+        return None
+    second = data[start + 1]
+    length = second & 0x7F
+    end = start + 2
+    if length == 126:
+        if there < 4:
+            return None
+        end = start + 4
+        length = _U16.unpack_from(data, start + 2)[0]
+        if length < 126:
+            length = -length - 1
+    elif length == 127:
+        if there < 10:
+            return None
+        end = start + 10
+        length = _U64.unpack_from(data, start + 2)[0]
+        if length < 65536:
+            length = -length - 1
+    if second < 0x80:
+        return data[start], length, b"", end
+    if len(data) < end + 4:
+        return None
+    return data[start], length, data[end : end + 4], end + 4
+
+
+def make_header(first: int, length: int, masked: int) -> bytes:
+    """Write a frame's header up to the masking key.
+
+    Args:
+        first: FIN, RSV and opcode.
+        length: Bytes of payload.
+        masked: 0x80 if a masking key follows, else 0.
+    """
+    if length < 126:
+        return bytes((first, masked | length))
+    if length < 65536:
+        return _HEADER16.pack(first, masked | 126, length)
+    return _HEADER64.pack(first, masked | 127, length)

@@ -1,0 +1,555 @@
+"""Frames to messages, the closing handshake, and what may be sent when; for either role.
+
+No socket, no clock, no task: bytes that came go in by `receive_data`, messages
+come out of `next_event`; what is to be sent is returned as bytes, in the order
+in which it must leave.
+"""
+
+import codecs
+from enum import Enum
+from typing import Final, NamedTuple, final
+
+from ..errors import LocalProtocolError, WebSocketError
+from ..typedefs import Byteish
+from .deflate import DeflateParameters, Deflater, Inflater
+from .frames import (
+    CONTROL,
+    FIN,
+    NEED_DATA,
+    RSV1,
+    FramePart,
+    NeedData,
+    Role,
+    WebSocketReader,
+    WebSocketWriter,
+)
+from .models import (
+    WSCloseCode,
+    WSMessage,
+    WSMessageBinary,
+    WSMessageClose,
+    WSMessagePing,
+    WSMessagePong,
+    WSMessageText,
+    WSMsgType,
+)
+
+__all__ = (
+    "NEED_DATA",
+    "Fragment",
+    "NeedData",
+    "Role",
+    "State",
+    "WebSocketConnection",
+    "may_be_received",
+    "may_be_sent",
+)
+
+_TEXT: Final = 0x1
+_BINARY: Final = 0x2
+_CLOSE: Final = 0x8
+_PING: Final = 0x9
+_PONG: Final = 0xA
+_MAX_REASON: Final = 123
+"""Bytes that are left of a control frame's 125 behind the close code."""
+
+_DEFLATE_FROM: Final = 64
+"""Bytes below which compressing a message costs more than it saves."""
+
+# Members are looked up often, and IntEnum's call is slow.
+_TYPES: Final = {kind.value: kind for kind in WSMsgType if kind.value <= _PONG}
+
+_RECEIVABLE: Final = frozenset((
+    1000,
+    1001,
+    1002,
+    1003,
+    1007,
+    1008,
+    1009,
+    1010,
+    1011,
+    1012,
+    1013,
+    1014,
+))
+
+
+def may_be_received(code: int) -> bool:
+    """Whether a close frame may carry *code* (RFC 6455 section 7.4)."""
+    return code in _RECEIVABLE or 3000 <= code <= 4999
+
+
+def may_be_sent(code: int) -> bool:
+    """Whether this side may send *code*: 1010 is for clients, yet harmless, so it is let pass."""
+    return may_be_received(code)
+
+
+class State(Enum):
+    """Where a connection is in its life (RFC 6455 section 7.1)."""
+
+    OPEN = "messages go both ways"
+    CLOSING = "a close frame was sent or received"
+    CLOSED = "close frames went both ways, or the connection was lost"
+
+    __hash__ = object.__hash__
+
+
+class _Input(Enum):
+    SENT_CLOSE = "we sent a close frame"
+    GOT_CLOSE = "a close frame came"
+    BOTH_CLOSED = "close frames went both ways"
+    EOF = "the connection ended"
+    FAIL = "the peer broke the protocol"
+
+    __hash__ = object.__hash__
+
+
+_NEXT: Final[dict[tuple[State, _Input], State]] = {
+    (State.OPEN, _Input.SENT_CLOSE): State.CLOSING,  # section 7.1.3: sent or received
+    (State.OPEN, _Input.GOT_CLOSE): State.CLOSING,
+    (State.OPEN, _Input.EOF): State.CLOSED,
+    (State.OPEN, _Input.FAIL): State.CLOSING,
+    (State.CLOSING, _Input.FAIL): State.CLOSING,
+    (State.CLOSING, _Input.BOTH_CLOSED): State.CLOSED,  # section 7.1.4
+    (State.CLOSING, _Input.EOF): State.CLOSED,
+    (State.CLOSED, _Input.EOF): State.CLOSED,
+}
+
+
+class Fragment(NamedTuple):
+    """A piece of a message that is received streamed."""
+
+    type: WSMsgType
+    """TEXT or BINARY, the same for every piece of a message."""
+    data: str | bytes
+    final: bool
+    """Whether this piece ends the message."""
+
+
+@final
+class WebSocketConnection:
+    """One WebSocket seen from one end, after the opening handshake.
+
+    Args:
+        role: Which end this is.
+        max_msg_size: Bytes of one message after inflation; 0 for any number.
+        deflate: What was agreed on of compression; ``None`` for none.
+        decode_text: Give TEXT as `str`; otherwise as `bytes`, checked all the same.
+        level: Compression level of what is sent, zlib's 1 to 9 or -1.
+    """
+
+    __slots__ = (
+        "_close_came",
+        "_close_sent",
+        "_compressed",
+        "_decode_text",
+        "_deflater",
+        "_failed",
+        "_inflater",
+        "_kind",
+        "_max_size",
+        "_parts",
+        "_reader",
+        "_sending",
+        "_sending_deflated",
+        "_size",
+        "_state",
+        "_streaming",
+        "_text",
+        "_writer",
+        "close_code",
+        "close_reason",
+        "role",
+        "streaming",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        *,
+        max_msg_size: int = 4 * 1024 * 1024,
+        deflate: DeflateParameters | None = None,
+        decode_text: bool = True,
+        level: int = -1,
+    ) -> None:
+        self.role = role
+        self._reader = WebSocketReader(role, allow_rsv1=deflate is not None)
+        self._writer = WebSocketWriter(role)
+        self._max_size = max_msg_size
+        self._reader.max_frame_size = max_msg_size or None
+        self._decode_text = decode_text
+        self._deflater: Deflater | None = None
+        self._inflater: Inflater | None = None
+        if deflate is not None:
+            self._set_up_deflate(deflate, level)
+        self._state = State.OPEN
+        self._failed = False
+        self._close_sent = False
+        self._close_came = False
+        # The message under way in: its opcode (0 for none), what is there of it, and how.
+        self._kind = 0
+        self._compressed = False
+        self._parts: list[bytes] | list[str] = []
+        self._size = 0
+        self._text: codecs.IncrementalDecoder | None = None
+        self._streaming = False
+        # The message under way out, 0 for none.
+        self._sending = 0
+        self._sending_deflated = False
+        self.streaming = False
+        """Give the next message in pieces as they come (`Fragment`), not whole. The limit of
+        `max_msg_size` then counts for each frame and not for the sum."""
+        self.close_code: int | None = None
+        """The code that the peer closed with; 1005 is never given: a close frame without a
+        code leaves 1000; 1006 after the connection was lost without one."""
+        self.close_reason = ""
+
+    def _set_up_deflate(self, agreed: DeflateParameters, level: int) -> None:
+        if self.role is Role.SERVER:
+            ours, theirs = agreed.server_no_context_takeover, agreed.client_no_context_takeover
+            bits = agreed.server_max_window_bits
+        else:
+            ours, theirs = agreed.client_no_context_takeover, agreed.server_no_context_takeover
+            bits = agreed.client_max_window_bits
+        self._deflater = Deflater(bits, keep_context=not ours, level=level)
+        self._inflater = Inflater(keep_context=not theirs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.role.value} {self._state.name}>"
+
+    @property
+    def state(self) -> State:
+        """Where the connection is in its life."""
+        return self._state
+
+    @property
+    def compresses(self) -> bool:
+        """Whether compression was agreed on."""
+        return self._deflater is not None
+
+    @property
+    def close_sent(self) -> bool:
+        """Whether our close frame was made."""
+        return self._close_sent
+
+    @property
+    def close_received(self) -> bool:
+        """Whether the peer's close frame came."""
+        return self._close_came
+
+    # --- receiving ---------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Store bytes that came; they are looked at when `next_event` asks."""
+        self._reader.receive_data(data)
+
+    def receive_eof(self) -> None:
+        """Note that the connection ended."""
+        if not self._close_came and self.close_code is None:
+            self.close_code = WSCloseCode.ABNORMAL_CLOSURE
+        self._step(_Input.EOF)
+
+    def next_event(self) -> WSMessage | Fragment | NeedData:
+        """Return the next message: TEXT, BINARY, PING, PONG or CLOSE.
+
+        After CLOSE, and after an error, nothing follows.
+
+        Raises:
+            WebSocketError: The peer broke the protocol; close with its code. Raised once.
+        """
+        if self._failed or self._close_came:
+            return NEED_DATA
+        try:
+            while True:
+                part = self._reader.next_part()
+                if part is NEED_DATA:
+                    return NEED_DATA
+                assert type(part) is FramePart
+                event = self._take(part)
+                if event is not None:
+                    return event
+        except WebSocketError:
+            self._failed = True
+            self._parts = []
+            self._step(_Input.FAIL)
+            raise
+
+    def _take(self, part: FramePart) -> WSMessage | Fragment | None:
+        first, data, begins, ends = part
+        opcode = first & 0x0F
+        if opcode & CONTROL:
+            if opcode == _CLOSE:
+                return self._closed_by_peer(data)
+            if opcode == _PING:
+                return WSMessagePing(WSMsgType.PING, data, None)
+            return WSMessagePong(WSMsgType.PONG, data, None)
+        if begins:
+            if (
+                first & FIN
+                and ends
+                and opcode
+                and not self._kind
+                and not first & RSV1
+                and not self.streaming
+            ):
+                return self._whole(opcode, data)
+            self._begin(first, opcode)
+        return self._add(data, final=bool(first & FIN) and ends, frame_ends=ends)
+
+    def _whole(self, opcode: int, data: bytes) -> WSMessage:
+        """Take a message that came in one frame: most do."""
+        if opcode == _BINARY:
+            return WSMessageBinary(WSMsgType.BINARY, data, None)
+        try:
+            text = str(data, "utf-8")
+        except UnicodeDecodeError as exc:
+            raise _bad_text(exc) from exc
+        return _text_message(text if self._decode_text else data)
+
+    def _begin(self, first: int, opcode: int) -> None:
+        if opcode:
+            if self._kind:
+                raise WebSocketError(
+                    WSCloseCode.PROTOCOL_ERROR, "A message begins inside a fragmented message"
+                )
+            self._kind = opcode
+            self._compressed = bool(first & RSV1)
+            self._streaming = self.streaming
+            if opcode == _TEXT:
+                self._text = codecs.getincrementaldecoder("utf-8")()
+        elif not self._kind:
+            raise WebSocketError(
+                WSCloseCode.PROTOCOL_ERROR, "A continuation without a message to continue"
+            )
+        elif first & RSV1:
+            # RFC 7692 section 6.1: only the first frame says so.
+            raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, "RSV1 on a continuation frame")
+
+    def _add(self, data: bytes, *, final: bool, frame_ends: bool) -> WSMessage | Fragment | None:
+        limit = self._max_size
+        if self._compressed:
+            assert self._inflater is not None
+            data = self._inflater.decompress(
+                data, limit - self._size if limit else None, final=final
+            )
+        self._size += len(data)
+        if limit:
+            if self._size > limit:
+                raise WebSocketError(
+                    WSCloseCode.MESSAGE_TOO_BIG, f"A message exceeds the limit of {limit} bytes"
+                )
+            if frame_ends:
+                # The next frame is refused by what it declares, before any of it is kept.
+                self._reader.max_frame_size = limit if final else limit - self._size
+        piece: bytes | str = data
+        if self._text is not None:
+            try:
+                text = self._text.decode(data, final)
+            except UnicodeDecodeError as exc:
+                raise _bad_text(exc) from exc
+            if self._decode_text:
+                piece = text
+        if self._streaming:
+            return self._streamed(piece, final=final)
+        if not final:
+            if piece:
+                self._parts.append(piece)  # type: ignore[arg-type]  # all of one kind, by _text
+            return None
+        return self._end(piece)
+
+    def _streamed(self, piece: bytes | str, *, final: bool) -> Fragment | None:
+        kind = _TYPES[self._kind]
+        if self._max_size:
+            self._size = 0
+            self._reader.max_frame_size = self._max_size
+        if final:
+            self._forget_message()
+        elif not piece:
+            return None
+        return Fragment(kind, piece, final)
+
+    def _end(self, piece: bytes | str) -> WSMessage:
+        text = self._text is not None
+        parts = self._parts
+        whole: bytes | str = piece
+        if parts:
+            parts.append(piece)  # type: ignore[arg-type]  # all of one kind, by _text
+            whole = type(piece)().join(parts)  # type: ignore[arg-type]  # likewise
+        self._forget_message()
+        if text:
+            return _text_message(whole)
+        assert isinstance(whole, bytes)
+        return WSMessageBinary(WSMsgType.BINARY, whole, None)
+
+    def _forget_message(self) -> None:
+        self._kind = 0
+        self._parts = []
+        self._size = 0
+        self._text = None
+        self._streaming = False
+        self._reader.max_frame_size = self._max_size or None
+
+    def _closed_by_peer(self, data: bytes) -> WSMessage:
+        if len(data) == 1:
+            raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, "A close frame with half a code")
+        code = int(WSCloseCode.OK)
+        reason = ""
+        if data:
+            code = int.from_bytes(data[:2], "big")
+            if not may_be_received(code):
+                raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, f"Invalid close code: {code}")
+            try:
+                reason = data[2:].decode("utf-8")
+            except UnicodeDecodeError as exc:
+                raise _bad_text(exc) from exc
+        self.close_code = code
+        self.close_reason = reason
+        self._close_came = True
+        self._step(_Input.BOTH_CLOSED if self._close_sent else _Input.GOT_CLOSE)
+        return WSMessageClose(WSMsgType.CLOSE, code, reason)
+
+    # --- sending -----------------------------------------------------------------------------
+
+    def send_message(
+        self,
+        data: str | Byteish,
+        *,
+        text: bool,
+        compress: bool | None = None,
+        level: int | None = None,
+    ) -> bytes:
+        """Return the frame of a whole message.
+
+        Args:
+            data: The message; `str` only with *text*.
+            text: Whether it is TEXT; the caller answers for its being UTF-8 if it is not `str`.
+            compress: Whether to compress it, where that was agreed on; ``None`` decides by size.
+            level: Compression level from here on.
+
+        Raises:
+            LocalProtocolError: The connection is closing, or a streamed message is under way.
+        """
+        payload = data.encode("utf-8") if isinstance(data, str) else data
+        first = FIN | (_TEXT if text else _BINARY)
+        if self._deflater is not None and self.wants_deflate(len(payload), compress):
+            return self.deflated_frame(first, self.deflate(payload, level=level))
+        self._check_open()
+        return self._writer.frame(first, payload)
+
+    def wants_deflate(self, size: int, compress: bool | None) -> bool:
+        """Whether a message of *size* bytes is compressed; see `send_message`."""
+        if self._deflater is None:
+            return False
+        return size >= _DEFLATE_FROM if compress is None else compress
+
+    def deflate(self, payload: Byteish, *, level: int | None = None) -> bytes:
+        """Compress a whole message for `deflated_frame`.
+
+        May run in a thread, if nothing else is sent compressed meanwhile: messages share a window.
+        """
+        assert self._deflater is not None
+        return self._deflater.compress(payload, level=level)
+
+    def deflated_frame(self, first: int, compressed: bytes) -> bytes:
+        """Return the frame of what `deflate` returned; *first* is FIN and the opcode."""
+        self._check_open()
+        return self._writer.frame(first | RSV1, compressed)
+
+    def send_fragment(
+        self, data: str | Byteish, *, text: bool, final: bool, compress: bool | None = None
+    ) -> bytes:
+        """Return the frame of the next piece of a streamed message.
+
+        Args:
+            data: The piece.
+            text: Whether the message is TEXT. Pieces of `bytes` may end within a character.
+            final: Whether this ends the message.
+            compress: As for `send_message`; what the first piece says counts.
+        """
+        self._check_open(sending=True)
+        payload = data.encode("utf-8") if isinstance(data, str) else data
+        first = 0
+        if not self._sending:
+            first = self._sending = _TEXT if text else _BINARY
+            self._sending_deflated = self._deflater is not None and compress is not False
+            if self._sending_deflated:
+                first |= RSV1
+        elif (self._sending == _TEXT) is not text:
+            raise LocalProtocolError("A message is either text or binary")
+        if self._sending_deflated:
+            assert self._deflater is not None
+            payload = self._deflater.compress(payload, final=final)
+        if final:
+            first |= FIN
+            self._sending = 0
+        return self._writer.frame(first, payload)
+
+    def send_ping(self, data: Byteish = b"") -> bytes:
+        """Return a ping of at most 125 bytes."""
+        self._check_control()
+        return self._writer.frame(FIN | _PING, data)
+
+    def send_pong(self, data: Byteish = b"") -> bytes:
+        """Return a pong of at most 125 bytes."""
+        self._check_control()
+        return self._writer.frame(FIN | _PONG, data)
+
+    def send_raw(self, data: Byteish, opcode: int, *, compress: bool | None = None) -> bytes:
+        """Return one final frame of any opcode, for those who know what they do."""
+        if opcode & CONTROL:
+            self._check_control()
+            return self._writer.frame(FIN | opcode, data)
+        if opcode not in (_TEXT, _BINARY):
+            raise LocalProtocolError("send_raw() sends whole messages and control frames")
+        return self.send_message(data, text=opcode == _TEXT, compress=compress)
+
+    def close(self, code: int = WSCloseCode.OK, reason: str | bytes = "") -> bytes:
+        """Return our close frame, or nothing if it was made before.
+
+        Args:
+            code: 1000 to 1014 but those that are never sent, or 3000 to 4999.
+            reason: UTF-8, at most 123 bytes; longer ones are cut at a character.
+
+        Raises:
+            ValueError: *code* may not be sent.
+        """
+        if self._close_sent:
+            return b""
+        if not may_be_sent(code):
+            raise ValueError(f"Close code {code!r} may not be sent (RFC 6455 section 7.4)")
+        if self._state is State.CLOSED:
+            raise LocalProtocolError("The connection is closed")
+        text = reason.encode("utf-8") if isinstance(reason, str) else reason
+        if len(text) > _MAX_REASON:
+            text = text[:_MAX_REASON].decode("utf-8", "ignore").encode("utf-8")
+        frame = self._writer.frame(FIN | _CLOSE, code.to_bytes(2, "big") + text)
+        self._close_sent = True
+        if self._state is State.CLOSING and self._close_came:
+            self._step(_Input.BOTH_CLOSED)
+        elif self._state is State.OPEN:
+            self._step(_Input.SENT_CLOSE)
+        return frame
+
+    def _check_open(self, *, sending: bool = False) -> None:
+        if self._state is not State.OPEN:
+            raise LocalProtocolError("Cannot write to closing transport")
+        if self._sending and not sending:
+            raise LocalProtocolError("A streamed message is under way")
+
+    def _check_control(self) -> None:
+        # Section 5.5.1: nothing after our close frame; pongs may still answer before it.
+        if self._close_sent or self._state is State.CLOSED:
+            raise LocalProtocolError("Cannot write to closing transport")
+
+    def _step(self, event: _Input) -> None:
+        self._state = _NEXT.get((self._state, event), self._state)
+
+
+def _text_message(data: str | bytes) -> WSMessage:
+    # bytes where text is not decoded: the user asked for that, and the types say str.
+    return WSMessageText(WSMsgType.TEXT, data, None)  # type: ignore[arg-type]  # see above
+
+
+def _bad_text(exc: UnicodeDecodeError) -> WebSocketError:
+    return WebSocketError(WSCloseCode.INVALID_TEXT, f"Text is not UTF-8: {exc.reason}")

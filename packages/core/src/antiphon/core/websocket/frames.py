@@ -1,0 +1,254 @@
+"""Bytes to frames and back (RFC 6455 section 5), one class a direction, for either role.
+
+Payload is taken as it comes: a frame larger than what has arrived is given
+out in pieces, unmasked, so that nothing but a header or a control frame ever
+waits in a buffer.
+"""
+
+import os
+from enum import Enum
+from typing import Final, NamedTuple, final
+
+from ..errors import LocalProtocolError, WebSocketError
+from ..typedefs import Byteish
+from ._inner import frame_header, make_header, xor_mask
+from .models import WSCloseCode
+
+__all__ = (
+    "CONTROL",
+    "FIN",
+    "NEED_DATA",
+    "RSV1",
+    "FramePart",
+    "NeedData",
+    "Role",
+    "WebSocketReader",
+    "WebSocketWriter",
+)
+
+FIN: Final = 0x80
+RSV1: Final = 0x40
+_RSV23: Final = 0x30
+CONTROL: Final = 0x08
+"""The opcode bit of control frames."""
+
+_OPCODES: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
+_MAX_CONTROL: Final = 125
+"""Bytes of payload in a control frame (RFC 6455 section 5.5)."""
+_MAX_LENGTH: Final = 2**63 - 1
+"""The most significant bit of a 64-bit length must be 0 (section 5.2)."""
+
+
+class Role(Enum):
+    """Which end of the connection this is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class NeedData(Enum):
+    """What there is instead of an event."""
+
+    NEED_DATA = "more bytes must come first"
+
+
+NEED_DATA: Final = NeedData.NEED_DATA
+
+
+class FramePart(NamedTuple):
+    """Payload of one frame, or as much of it as has come."""
+
+    first: int
+    """FIN, RSV1 and opcode of the frame."""
+    data: bytes
+    begins: bool
+    """Whether this is the beginning of the frame's payload."""
+    ends: bool
+    """Whether this is the end of it."""
+
+
+@final
+class WebSocketReader:
+    """Takes bytes, gives the payload of frames.
+
+    Args:
+        role: Ours: a server's frames come masked, a client's must not (section 5.1).
+        allow_rsv1: Whether RSV1 has been given a meaning by an extension.
+    """
+
+    __slots__ = (
+        "_allowed",
+        "_data",
+        "_failed",
+        "_first",
+        "_key",
+        "_left",
+        "_masked",
+        "_pos",
+        "max_frame_size",
+    )
+
+    def __init__(self, role: Role, *, allow_rsv1: bool = False) -> None:
+        self._masked = role is Role.SERVER
+        self._allowed = FIN | 0x0F | (RSV1 if allow_rsv1 else 0)
+        self._data = b""
+        self._pos = 0
+        self._first = 0
+        self._left = 0
+        self._key = b""
+        self._failed = False
+        self.max_frame_size: int | None = None
+        """Bytes the next data frame may declare, ``None`` for any number. Whoever puts messages
+        together lowers it by what the message has already."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not given out yet."""
+        return len(self._data) - self._pos
+
+    @property
+    def within_frame(self) -> bool:
+        """Whether a frame has begun and its end has not come."""
+        return self._left > 0 or self.buffered > 0
+
+    def receive_data(self, data: bytes) -> None:
+        """Store bytes that came."""
+        if self._pos < len(self._data):
+            self._data = self._data[self._pos :] + data
+        else:
+            self._data = data
+        self._pos = 0
+
+    def next_part(self) -> FramePart | NeedData:
+        """Return the next piece of payload.
+
+        Control frames come whole. Data frames come whole where they have arrived whole.
+
+        Raises:
+            WebSocketError: The peer broke the protocol; nothing follows.
+        """
+        if self._left:
+            return self._go_on()
+        if self._failed:
+            return NEED_DATA
+        data = self._data
+        header = frame_header(data, self._pos)
+        if header is None:
+            self._check_beginning()
+            return NEED_DATA
+        first, length, key, start = header
+        if (
+            first & 0x70 & ~self._allowed
+            or first & 0x0F not in _OPCODES
+            or bool(key) is not self._masked
+            or not 0 <= length <= _MAX_LENGTH
+        ):
+            self._refuse(first, length, masked=bool(key))
+        if first & CONTROL:
+            if length > _MAX_CONTROL or not first & FIN or first & RSV1:
+                self._refuse_control(first, length)
+        elif self.max_frame_size is not None and length > self.max_frame_size:
+            self._failed = True
+            raise WebSocketError(
+                WSCloseCode.MESSAGE_TOO_BIG, f"A frame of {length} bytes exceeds the limit"
+            )
+        end = start + length
+        if end <= len(data):
+            self._pos = end
+            payload = data[start:end]
+            return FramePart(first, xor_mask(payload, key) if key else payload, True, True)
+        if first & CONTROL:
+            return NEED_DATA
+        self._first = first
+        self._left = length
+        self._key = key
+        self._pos = start
+        return self._go_on(begins=True)
+
+    def _go_on(self, *, begins: bool = False) -> FramePart | NeedData:
+        payload = self._data[self._pos : self._pos + self._left]
+        size = len(payload)
+        if not size and not begins:
+            return NEED_DATA
+        self._pos += size
+        self._left -= size
+        key = self._key
+        if key:
+            payload = xor_mask(payload, key)
+            turn = size % 4
+            self._key = key[turn:] + key[:turn]
+        return FramePart(self._first, payload, begins, self._left == 0)
+
+    def _check_beginning(self) -> None:
+        """Refuse what can only be refused before the whole header has come."""
+        if self.buffered:
+            first = self._data[self._pos]
+            if first & 0x70 & ~self._allowed or first & 0x0F not in _OPCODES:
+                self._refuse(first, 0, masked=self._masked)
+        if self.buffered > 1:
+            second = self._data[self._pos + 1]
+            if (second >= 0x80) is not self._masked:
+                self._refuse(first, 0, masked=second >= 0x80)
+            if first & CONTROL and (second & 0x7F > _MAX_CONTROL or not first & FIN):
+                self._refuse_control(first, second & 0x7F)
+
+    def _refuse(self, first: int, length: int, *, masked: bool) -> None:
+        self._failed = True
+        if first & 0x70 & ~self._allowed:
+            text = f"Reserved bits {first & 0x70:#x} are set"
+        elif first & 0x0F not in _OPCODES:
+            text = f"Opcode {first & 0x0F:#x} is reserved"
+        elif masked is not self._masked:
+            text = (
+                "A client's frame is not masked" if self._masked else "A server's frame is masked"
+            )
+        elif length < 0:
+            text = "A length is written in more bytes than it needs"
+        else:
+            text = "The most significant bit of a 64-bit length is set"
+        raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, text)
+
+    def _refuse_control(self, first: int, length: int) -> None:
+        self._failed = True
+        if length > _MAX_CONTROL:
+            text = f"A control frame of more than {_MAX_CONTROL} bytes"
+        elif not first & FIN:
+            text = "A fragmented control frame"
+        else:
+            text = "A compressed control frame"
+        raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, text)
+
+
+@final
+class WebSocketWriter:
+    """Gives the bytes of frames to be sent.
+
+    Args:
+        role: Ours: a client's frames are masked with a fresh random key each (section 5.3).
+    """
+
+    __slots__ = ("_masked",)
+
+    def __init__(self, role: Role) -> None:
+        self._masked = 0x80 if role is Role.CLIENT else 0
+
+    def frame(self, first: int, payload: Byteish) -> bytes:
+        """Return one frame.
+
+        Args:
+            first: FIN, RSV1 and opcode.
+            payload: At most 125 bytes in a control frame.
+
+        Raises:
+            LocalProtocolError: A control frame is too long or not final.
+        """
+        length = len(payload) if isinstance(payload, (bytes, bytearray)) else payload.nbytes
+        if first & CONTROL and (length > _MAX_CONTROL or not first & FIN):
+            raise LocalProtocolError(
+                f"A control frame has at most {_MAX_CONTROL} bytes and is never fragmented"
+            )
+        header = make_header(first, length, self._masked)
+        if self._masked:
+            key = os.urandom(4)
+            return b"%b%b%b" % (header, key, xor_mask(bytes(payload), key))
+        return b"".join((header, payload))
