@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from http.cookies import BaseCookie, Morsel, SimpleCookie
+from operator import attrgetter
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, Final, cast, final
@@ -55,6 +56,10 @@ _MAX_LIFETIME: Final = 400 * 24 * 3600.0
 _CACHED_HEADERS: Final = 256
 _NEVER: Final = float("inf")
 _NO_URL: Final = URL()
+
+_sending_order: Final = attrgetter("order")
+_setting_order: Final = attrgetter("set")
+_sent_size: Final = attrgetter("size")
 
 
 class AbstractCookieJar(Sized, Iterable[Morsel[str]], ABC):
@@ -130,12 +135,33 @@ class AbstractCookieJar(Sized, Iterable[Morsel[str]], ABC):
 
 @final
 class _Stored:
-    """A cookie in the jar."""
+    """A cookie in the jar, with what sending it needs worked out once."""
 
-    __slots__ = ("cookie", "created", "domain", "expires", "host_only", "path", "secure")
+    __slots__ = (
+        "cookie",
+        "created",
+        "domain",
+        "expires",
+        "host_only",
+        "morsel",
+        "order",
+        "pair",
+        "path",
+        "secure",
+        "sent_value",
+        "set",
+        "size",
+    )
 
     def __init__(
-        self, cookie: SetCookie, domain: str, path: str, host_only: bool, created: int
+        self,
+        cookie: SetCookie,
+        domain: str,
+        path: str,
+        *,
+        host_only: bool,
+        created: int,
+        quote: bool,
     ) -> None:
         self.cookie = cookie
         self.domain = domain
@@ -143,10 +169,27 @@ class _Stored:
         self.path = path
         self.host_only = host_only
         self.secure = cookie.secure
-        self.created = created
-        """A number that grows."""
+        self.set = created
+        """A number that grows with each cookie that is set."""
         self.expires = _NEVER
         """Seconds since 1970."""
+        self.sent_value = value = cookie.value if quote else unquote_cookie_value(cookie.value)
+        self.pair = f"{cookie.name}={value}" if cookie.name else value
+        self.size = _size(self.pair) + 2
+        self.morsel: Morsel[str] | None = None
+        self.keep_place(created)
+
+    def keep_place(self, created: int) -> None:
+        """Take the place of the cookie that was made as number *created*."""
+        self.created = created
+        # Section 5.8.3 step 2: longer paths first, then the older cookie.
+        self.order = (-len(self.path), created)
+
+    def plain_morsel(self) -> Morsel[str]:
+        """The cookie as `http.cookies` has it, without attributes."""
+        if self.morsel is None:
+            self.morsel = to_morsel(SetCookie(name=self.cookie.name, value=self.sent_value))
+        return self.morsel
 
     @property
     def key(self) -> "_CookieKey":
@@ -266,7 +309,7 @@ class CookieJar(AbstractCookieJar):
         # An origin also has a port, which matters only where some origins are declared secure.
         if header is None or self._secure_origins:
             cookies = self._matching(url)
-            header = "; ".join([self._pair(stored) for stored in cookies])
+            header = "; ".join([stored.pair for stored in cookies])
             if len(self._headers) >= _CACHED_HEADERS:
                 self._headers.clear()
             self._headers[place] = header
@@ -276,15 +319,13 @@ class CookieJar(AbstractCookieJar):
         """Return the cookies that go to *request_url*.
 
         Of several with one name, the one with the longest path: a `BaseCookie` has no room
-        for more. `header_for` has.
+        for more. `header_for` has. The morsels are made once for all calls: not to be changed.
         """
         found: BaseCookie[str] = BaseCookie()
         self._end_of_life()
         for stored in self._matching(URL(request_url)):
             if stored.cookie.name not in found:
-                cookie = stored.cookie
-                plain = SetCookie(name=cookie.name, value=self._sent_value(stored))
-                dict.__setitem__(found, cookie.name, to_morsel(plain))
+                dict.__setitem__(found, stored.cookie.name, stored.plain_morsel())
         return found
 
     def _matching(self, url: URL) -> list[_Stored]:
@@ -326,22 +367,19 @@ class CookieJar(AbstractCookieJar):
         return domains
 
     def _as_many_as_allowed(self, found: list[_Stored]) -> list[_Stored]:
-        del found[MAX_SENT:]
-        size = -2
-        for index, stored in enumerate(found):
-            size += 3 + _size(stored.cookie.name) + _size(stored.cookie.value)
-            if size > MAX_SENT_SIZE:
-                return found[:index]
-        return found
-
-    def _sent_value(self, stored: _Stored) -> str:
-        value = stored.cookie.value
-        return value if self._quote_cookie else unquote_cookie_value(value)
-
-    def _pair(self, stored: _Stored) -> str:
-        name = stored.cookie.name
-        value = self._sent_value(stored)
-        return f"{name}={value}" if name else value
+        """Leave out those set longest ago where there are too many: a login is among the last."""
+        count = len(found)
+        size = sum(map(_sent_size, found)) - 2
+        if count <= MAX_SENT and size <= MAX_SENT_SIZE:
+            return found
+        left_out: set[_Stored] = set()
+        for stored in sorted(found, key=_setting_order):
+            if count <= MAX_SENT and size <= MAX_SENT_SIZE:
+                break
+            left_out.add(stored)
+            count -= 1
+            size -= stored.size
+        return [stored for stored in found if stored not in left_out]
 
     # -- what comes in
 
@@ -391,7 +429,14 @@ class CookieJar(AbstractCookieJar):
         if not cookie.keeps_prefix:
             return
         self._created += 1
-        stored = _Stored(cookie, domain, path, host_only, self._created)
+        stored = _Stored(
+            cookie,
+            domain,
+            path,
+            host_only=host_only,
+            created=self._created,
+            quote=self._quote_cookie,
+        )
         self._store(stored, self._clock())
 
     def _domain_for(self, cookie: SetCookie, host: str) -> tuple[str, bool] | None:
@@ -416,7 +461,11 @@ class CookieJar(AbstractCookieJar):
     def _is_secure(self, url: URL) -> bool:
         if url.scheme in ("https", "wss"):
             return True
-        return bool(self._secure_origins) and url.absolute and url.origin() in self._secure_origins
+        return (
+            bool(self._secure_origins)
+            and url.absolute
+            and (URL(str(url.origin())) in self._secure_origins)
+        )
 
     def _overlays_secure(self, cookie: SetCookie, domain: str, path: str) -> bool:
         """Whether a secure cookie of this name is there that the new one would hide."""
@@ -451,7 +500,7 @@ class CookieJar(AbstractCookieJar):
         else:
             self._unlist(old)
             # Section 5.7 step 23: an update keeps its place among the cookies sent.
-            stored.created = old.created
+            stored.keep_place(old.created)
             if old.cookie.value != cookie.value or old.secure != stored.secure:
                 self._headers.clear()
         cast("dict[_CookieKey, _Stored]", cookies)[stored.key] = stored
@@ -563,7 +612,14 @@ class CookieJar(AbstractCookieJar):
             if not cookie.keeps_prefix or (domain and self._is_refused(domain, host_only)):
                 continue
             self._created += 1
-            stored = _Stored(cookie, domain, path, host_only, self._created)
+            stored = _Stored(
+                cookie,
+                domain,
+                path,
+                host_only=host_only,
+                created=self._created,
+                quote=self._quote_cookie,
+            )
             if expires is not None:
                 # An age would begin anew with each reading.
                 cookie.max_age = None
@@ -621,13 +677,8 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
 
 
-def _sending_order(stored: _Stored) -> tuple[int, int]:
-    # Section 5.8.3 step 2: longer paths first, then the older cookie.
-    return (-len(stored.path), stored.created)
-
-
 def _eviction_order(stored: _Stored) -> tuple[bool, int]:
-    return (stored.secure, stored.created)
+    return (stored.secure, stored.set)
 
 
 def _origins(given: str | URL | Iterable[str | URL] | None) -> frozenset[URL]:
@@ -635,7 +686,8 @@ def _origins(given: str | URL | Iterable[str | URL] | None) -> frozenset[URL]:
         return frozenset()
     if isinstance(given, (str, URL)):
         given = (given,)
-    return frozenset(URL(origin).origin() for origin in given)
+    # By way of text: only that drops a port that is the scheme's own.
+    return frozenset(URL(str(URL(origin).origin())) for origin in given)
 
 
 def _is_address(host: str) -> bool:
