@@ -44,13 +44,17 @@ class Accepted:
         return f"{self.value}{parameters};q={self.quality:.3f}".rstrip("0").rstrip(".")
 
 
-def parse_accept(text: str) -> list[Accepted]:
+def parse_accept(text: str, *, max_members: int = 100) -> list[Accepted]:
     """Return the members in the order of the field.
 
     A member whose quality is malformed is left out: what it wants is not known.
+
+    Args:
+        text: The field's value.
+        max_members: What follows after so many members is not read.
     """
     found = []
-    for member in split_list(text):
+    for member in split_list(text)[:max_members]:
         value, semicolon, rest = member.partition(";")
         value = value.rstrip(" \t").lower()
         if not value:

@@ -43,6 +43,7 @@ class Disposition(NamedTuple):
 
 
 _TYPE = re.compile(rf"[ \t]*+({TOKEN})[ \t]*+(?=;|\Z)")
+_SEPARATORS = re.compile(r"[; \t]++")
 _PARAMETER = re.compile(
     rf"[ \t]*+({TOKEN})[ \t]*+=[ \t]*+(?:({QUOTED})|([^\x00-\x20\x7f\";,]++))[ \t]*+(?=;|\Z)",
     re.DOTALL,
@@ -73,14 +74,20 @@ def parse_disposition(text: str) -> Disposition:
     faults: list[str] = []
     at = match.end()
     while at < len(text):
-        at += 1  # the semicolon
+        separators = _SEPARATORS.match(text, at)
+        if separators is not None:
+            at = separators.end()
+            if at == len(text) or ";" in separators[0][1:]:
+                faults.append(_EMPTY)
+                if at == len(text):
+                    break
         match_parameter = _PARAMETER.match(text, at)
         if match_parameter is None:
             rest = _TO_SEMICOLON.match(text, at)
             part = "" if rest is None else rest[0].strip(" \t")
-            if part and not part.startswith("="):
+            if not part.startswith("="):
                 return Disposition(None, {}, (*faults, _NO_PARAMETER))
-            faults.append(_NO_PARAMETER if part else _EMPTY)
+            faults.append(_NO_PARAMETER)
             at = len(text) if rest is None else rest.end()
             continue
         at = match_parameter.end()

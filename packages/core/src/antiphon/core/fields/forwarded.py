@@ -21,7 +21,7 @@ __all__ = (
 # RFC 7239 section 4: forwarded-pair = token "=" value. Bare values also hold what a token cannot,
 # such as the colon and brackets of addresses, because many senders forget the quotes.
 _PAIR = re.compile(
-    rf"[; \t]*+(?:({TOKEN})=(?:({QUOTED})|([^\x00-\x20\x7f\";,]++))[ \t]*+(?=;|\Z)|([^;]++))",
+    rf"[; \t]*+(?:({TOKEN})=(?:({QUOTED})|([^\x00-\x20\x7f\";,]++))[ \t]*+(?=;|\Z)|[^;]++)",
     re.DOTALL,
 )
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]++)\]|([^\[\]:]++))(?::([0-9]{1,5}|_[0-9A-Za-z._\-]++))?+")
@@ -36,9 +36,13 @@ def parse_forwarded(text: str) -> tuple[Mapping[str, str], ...]:
     found: list[Mapping[str, str]] = []
     for element in split_list(text):
         pairs: dict[str, str] = {}
-        for name, quoted, bare, _malformed in _PAIR.findall(element):
+        at = 0
+        # match() and not findall(), which would try again from each place where none begins
+        while match := _PAIR.match(element, at):
+            at = match.end()
+            name, quoted, bare = match.groups()
             if name:
-                pairs[name.lower()] = unquote(quoted[1:-1]) if quoted else bare
+                pairs[name.lower()] = bare if quoted is None else unquote(quoted[1:-1])
         found.append(MappingProxyType(pairs))
     return tuple(found)
 

@@ -8,6 +8,7 @@ from ._grammar import check_sendable
 __all__ = ("join_list", "split_list", "tokens")
 
 # A member ends at a comma outside of quotes; a quoted-string that lacks its end takes the rest.
+_UNQUOTED_MEMBER = re.compile(r"[^,]++")
 _MEMBER = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+["\\]?+)++', re.DOTALL)
 
 
@@ -17,16 +18,14 @@ def split_list(text: str) -> list[str]:
     Commas inside quoted-strings do not separate. Empty members count for nothing,
     as RFC 9110 section 5.6.1.2 asks of recipients.
     """
-    if '"' in text:
-        members = _MEMBER.findall(text)
-    else:
-        members = text.split(",")
-    return [stripped for member in members if (stripped := member.strip(" \t"))]
+    pattern = _MEMBER if '"' in text else _UNQUOTED_MEMBER
+    return [stripped for member in pattern.findall(text) if (stripped := member.strip(" \t"))]
 
 
 def tokens(text: str) -> list[str]:
     """Return the members of a list of tokens that ignores case, such as ``Connection``."""
-    return [stripped for member in text.lower().split(",") if (stripped := member.strip(" \t"))]
+    members = _UNQUOTED_MEMBER.findall(text.lower())
+    return [stripped for member in members if (stripped := member.strip(" \t"))]
 
 
 def join_list(members: Iterable[str]) -> str:
