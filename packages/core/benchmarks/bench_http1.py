@@ -13,10 +13,12 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from antiphon.core.http1 import Http1Connection, Role
 from antiphon.core.http import RequestHead
+from antiphon.core.http1 import Http1Connection, Role
 
-SMALL = b"GET /plaintext HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n"
+SMALL = (
+    b"GET /plaintext HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n"
+)
 BROWSER = (
     b"GET /articles/2026/11?page=2 HTTP/1.1\r\n"
     b"Host: example.com\r\n"

@@ -82,19 +82,19 @@ def _run(parser: HttpRequestParser | HttpResponseParser, pieces: Pieces, eof: bo
     return outcome
 
 
-@pytest.fixture(name="splits")
+@pytest.fixture(name="splits", scope="session")
 def splits_fixture() -> Callable[[bytes], Iterator[Pieces]]:
     """Every way to cut: whole, byte by byte, all two-way cuts."""
     return _splits
 
 
-@pytest.fixture(name="run")
+@pytest.fixture(name="run", scope="session")
 def run_fixture() -> Callable[..., Outcome]:
     """Feed pieces to a parser, taking all events after each; give the outcome."""
     return _run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def requests() -> Callable[..., Outcome]:
     """Parse requests in every way of cutting, and give the one outcome they all have."""
 
@@ -108,7 +108,7 @@ def requests() -> Callable[..., Outcome]:
     return outcome
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def responses() -> Callable[..., Outcome]:
     """Parse responses in every way of cutting, and give the one outcome they all have."""
 

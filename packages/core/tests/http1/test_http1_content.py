@@ -52,58 +52,129 @@ def decode(decoder: ChunkedDecoder | LengthDecoder, pieces: list[bytes]) -> tupl
         pytest.param(b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", b"hello", None, id="two chunks"),
         pytest.param(b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789", None, id="capital hex digit"),
         pytest.param(b"a\r\n0123456789\r\n0\r\n\r\n", b"0123456789", None, id="small hex digit"),
-        pytest.param(b"0000000000000005\r\nhello\r\n000\r\n\r\n", b"hello", None, id="leading zeros"),
+        pytest.param(
+            b"0000000000000005\r\nhello\r\n000\r\n\r\n", b"hello", None, id="leading zeros"
+        ),
         pytest.param(b"5;a=b\r\nhello\r\n0\r\n\r\n", b"hello", None, id="extension is ignored"),
-        pytest.param(b'5;a="b;"\r\nhello\r\n0;x\r\n\r\n', b"hello", None, id="quoted extension is ignored"),
+        pytest.param(
+            b'5;a="b;"\r\nhello\r\n0;x\r\n\r\n', b"hello", None, id="quoted extension is ignored"
+        ),
         pytest.param(b"5 ;a\r\nhello\r\n0\r\n\r\n", b"hello", None, id="BWS before an extension"),
         pytest.param(b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n", None, id="CRLF in content"),
         pytest.param(b"1\r\na\r\n0\r\nX: y\r\n\r\n", b"a", [("X", "y")], id="trailer"),
-        pytest.param(b"0\r\nX: y\r\nZ:  w \r\n\r\n", b"", [("X", "y"), ("Z", "w")], id="two trailers"),
-        pytest.param(b"5 \r\nhello\r\n0\r\n\r\n", b"", "TransferEncodingError", id="space after size, RFC 9112 7.1"),
-        pytest.param(b" 5\r\nhello\r\n0\r\n\r\n", b"", "TransferEncodingError", id="space before size"),
+        pytest.param(
+            b"0\r\nX: y\r\nZ:  w \r\n\r\n", b"", [("X", "y"), ("Z", "w")], id="two trailers"
+        ),
+        pytest.param(
+            b"5 \r\nhello\r\n0\r\n\r\n",
+            b"",
+            "TransferEncodingError",
+            id="space after size, RFC 9112 7.1",
+        ),
+        pytest.param(
+            b" 5\r\nhello\r\n0\r\n\r\n", b"", "TransferEncodingError", id="space before size"
+        ),
         pytest.param(b"-5\r\n", b"", "TransferEncodingError", id="minus is no hex digit"),
         pytest.param(b"+5\r\n", b"", "TransferEncodingError", id="plus is no hex digit"),
         pytest.param(b"0x5\r\nhello\r\n", b"", "TransferEncodingError", id="0x"),
         pytest.param(b"1_0\r\nhello\r\n", b"", "TransferEncodingError", id="underscore"),
-        pytest.param("\u0665\r\nhello\r\n".encode(), b"", "TransferEncodingError", id="CVE-2025-69224 digit"),
+        pytest.param(
+            "\u0665\r\nhello\r\n".encode(), b"", "TransferEncodingError", id="CVE-2025-69224 digit"
+        ),
         pytest.param(b"\r\nhello\r\n", b"", "TransferEncodingError", id="no size"),
         pytest.param(b";a\r\n", b"", "TransferEncodingError", id="extension without a size"),
         pytest.param(b"00000000000000005\r\n", b"", "TransferEncodingError", id="17 digits"),
-        pytest.param(b"5\nhello\r\n0\r\n\r\n", b"", "TransferEncodingError", id="CVE-2025-22871 bare LF after size"),
-        pytest.param(b"5\rhello\r\n0\r\n\r\n", b"", "TransferEncodingError", id="bare CR after size"),
-        pytest.param(b"5;a\nb\r\nhello\r\n", b"", "TransferEncodingError", id="CVE-2024-52304 LF in an extension"),
+        pytest.param(
+            b"5\nhello\r\n0\r\n\r\n",
+            b"",
+            "TransferEncodingError",
+            id="CVE-2025-22871 bare LF after size",
+        ),
+        pytest.param(
+            b"5\rhello\r\n0\r\n\r\n", b"", "TransferEncodingError", id="bare CR after size"
+        ),
+        pytest.param(
+            b"5;a\nb\r\nhello\r\n",
+            b"",
+            "TransferEncodingError",
+            id="CVE-2024-52304 LF in an extension",
+        ),
         pytest.param(b"5;a\rb\r\nhello\r\n", b"", "TransferEncodingError", id="CR in an extension"),
-        pytest.param(b"5;a\x00\r\nhello\r\n", b"", "TransferEncodingError", id="NUL in an extension"),
-        pytest.param(b"5\r\nhelloXX0\r\n\r\n", b"hello", "TransferEncodingError", id="CVE-2025-43859 no CRLF"),
-        pytest.param(b"5\r\nhello\n0\r\n\r\n", b"hello", "TransferEncodingError", id="LF after content"),
-        pytest.param(b"5\r\nhello\r\r\n0\r\n\r\n", b"hello", "TransferEncodingError", id="CR CR LF after content"),
-        pytest.param(b"5\r\nhello!\r\n0\r\n\r\n", b"hello", "TransferEncodingError", id="content too long"),
+        pytest.param(
+            b"5;a\x00\r\nhello\r\n", b"", "TransferEncodingError", id="NUL in an extension"
+        ),
+        pytest.param(
+            b"5\r\nhelloXX0\r\n\r\n", b"hello", "TransferEncodingError", id="CVE-2025-43859 no CRLF"
+        ),
+        pytest.param(
+            b"5\r\nhello\n0\r\n\r\n", b"hello", "TransferEncodingError", id="LF after content"
+        ),
+        pytest.param(
+            b"5\r\nhello\r\r\n0\r\n\r\n",
+            b"hello",
+            "TransferEncodingError",
+            id="CR CR LF after content",
+        ),
+        pytest.param(
+            b"5\r\nhello!\r\n0\r\n\r\n", b"hello", "TransferEncodingError", id="content too long"
+        ),
         pytest.param(b"1;12345678\r\na\r\n0\r\n\r\n", b"a", None, id="extension of 9 bytes"),
         pytest.param(b"1;123456789\r\na\r\n0\r\n\r\n", b"a", None, id="extension of 10 bytes"),
-        pytest.param(b"1;1234567890\r\na\r\n0\r\n\r\n", b"", "TransferEncodingError",
-                     id="CVE-2024-22019 extension of 11 bytes"),
-        pytest.param(b"1;" + b"a" * 40, b"", "TransferEncodingError", id="CVE-2024-22019 endless extension"),
-        pytest.param(b"1;345678\r\na\r\n" * 3 + b"0;2345\r\n\r\n", b"aaa", "TransferEncodingError",
-                     id="CVE-2023-39326 extensions in total"),
-        pytest.param(b"0\r\nX: y\r\nY: z\r\nZ: a\r\n\r\n", b"", "BadHttpMessage", id="three trailers"),
+        pytest.param(
+            b"1;1234567890\r\na\r\n0\r\n\r\n",
+            b"",
+            "TransferEncodingError",
+            id="CVE-2024-22019 extension of 11 bytes",
+        ),
+        pytest.param(
+            b"1;" + b"a" * 40, b"", "TransferEncodingError", id="CVE-2024-22019 endless extension"
+        ),
+        pytest.param(
+            b"1;345678\r\na\r\n" * 3 + b"0;2345\r\n\r\n",
+            b"aaa",
+            "TransferEncodingError",
+            id="CVE-2023-39326 extensions in total",
+        ),
+        pytest.param(
+            b"0\r\nX: y\r\nY: z\r\nZ: a\r\n\r\n", b"", "BadHttpMessage", id="three trailers"
+        ),
         pytest.param(b"0\r\nX: 234567890123456789\r\n\r\n", b"", "LineTooLong", id="long trailer"),
-        pytest.param(b"0\r\nX: 23456789012345678\r\nY: 2345678901234\r\n\r\n", b"", "LineTooLong",
-                     id="CVE-2026-22815 large trailer section"),
-        pytest.param(b"0\r\nX: " + b"a" * 60, b"", "LineTooLong", id="CVE-2026-22815 endless trailer"),
-        pytest.param(b"0\r\nX: y\nZ: a\r\n\r\n", b"", "InvalidHeader", id="LF in the trailer section"),
+        pytest.param(
+            b"0\r\nX: 23456789012345678\r\nY: 2345678901234\r\n\r\n",
+            b"",
+            "LineTooLong",
+            id="CVE-2026-22815 large trailer section",
+        ),
+        pytest.param(
+            b"0\r\nX: " + b"a" * 60, b"", "LineTooLong", id="CVE-2026-22815 endless trailer"
+        ),
+        pytest.param(
+            b"0\r\nX: y\nZ: a\r\n\r\n", b"", "InvalidHeader", id="LF in the trailer section"
+        ),
         pytest.param(b"0\r\nX y\r\n\r\n", b"", "InvalidHeader", id="trailer without a colon"),
-        pytest.param(b"0\r\nX : y\r\n\r\n", b"", "InvalidHeader", id="trailer with a space before the colon"),
+        pytest.param(
+            b"0\r\nX : y\r\n\r\n", b"", "InvalidHeader", id="trailer with a space before the colon"
+        ),
         pytest.param(b"0\r\n a\r\n\r\n", b"", "InvalidHeader", id="folded trailer"),
         pytest.param(b"0\r\nX: \x00\r\n\r\n", b"", "InvalidHeader", id="NUL in a trailer"),
-        pytest.param(b"0\r\nGET / HTTP/1.1\r\n\r\n", b"", "InvalidHeader", id="CVE-2025-53643 request as trailer"),
-        pytest.param(b"0\r\nContent-Length: 3\r\n\r\n", b"", "InvalidHeader", id="Content-Length as trailer"),
-        pytest.param(b"0\r\ntransfer-encoding: a\r\n\r\n", b"", "InvalidHeader", id="framing as trailer"),
+        pytest.param(
+            b"0\r\nGET / HTTP/1.1\r\n\r\n",
+            b"",
+            "InvalidHeader",
+            id="CVE-2025-53643 request as trailer",
+        ),
+        pytest.param(
+            b"0\r\nContent-Length: 3\r\n\r\n", b"", "InvalidHeader", id="Content-Length as trailer"
+        ),
+        pytest.param(
+            b"0\r\ntransfer-encoding: a\r\n\r\n", b"", "InvalidHeader", id="framing as trailer"
+        ),
         pytest.param(b"0\r\nHost: b\r\n\r\n", b"", "InvalidHeader", id="routing as trailer"),
         pytest.param(b"5\r\nhel", b"hel", "NEED_DATA", id="within a chunk"),
         pytest.param(b"5\r\nhello\r", b"hello", "NEED_DATA", id="between CR and LF"),
         pytest.param(b"0\r\nX: y\r\n", b"", "NEED_DATA", id="within the trailer section"),
     ],
-)  # fmt: skip
+)
 def test_chunked_content(wire: bytes, content: bytes, ending: object, splits: Splits) -> None:
     for pieces in splits(wire):
         assert decode(ChunkedDecoder(LIMITS), pieces) == (content, ending), pieces
@@ -207,5 +278,5 @@ def test_trailers_when_sending(trailers: CIMultiDict[str] | None, wire: bytes) -
     ids=repr,
 )
 def test_trailers_that_are_not_sent(name: str, value: str) -> None:
-    with pytest.raises(ValueError, match="not allowed|Control"):
+    with pytest.raises(ValueError, match=r"not allowed|Control"):
         ChunkedEncoder().end(CIMultiDict({name: value}))

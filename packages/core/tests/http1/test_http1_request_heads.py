@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from antiphon.core.errors import LineTooLong
 from antiphon.core.http import RawRequestMessage
 from antiphon.core.http1 import HttpRequestParser
 from antiphon.core.limits import HttpLimits
@@ -561,9 +562,12 @@ def test_limits_of_a_head(
 def test_cve_2026_54277_a_line_in_pieces_is_limited_too(beginning: bytes) -> None:
     parser = HttpRequestParser(LIMITS)
     parser.feed_data(beginning)
-    with pytest.raises(Exception, match="Got more than") as caught:
+
+    def feed_for_ever() -> None:
         for _ in range(100):
             parser.feed_data(b"a")
             parser.next_event()
-    assert type(caught.value).__name__ == "LineTooLong"
+
+    with pytest.raises(LineTooLong):
+        feed_for_ever()
     assert parser.buffered == 0

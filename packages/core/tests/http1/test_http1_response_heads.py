@@ -110,8 +110,15 @@ TE = b"Transfer-Encoding: chunked"
 @pytest.mark.parametrize(
     ("method", "wire", "expected"),
     [
-        pytest.param("GET", head(OK, CL) + b"hello", [5, ("content", b"hello"), ("end", None)], id="length"),
-        pytest.param("GET", head(OK) + b"hello", ["UNTIL_CLOSE", ("content", b"hello"), ("end", None)], id="until close"),
+        pytest.param(
+            "GET", head(OK, CL) + b"hello", [5, ("content", b"hello"), ("end", None)], id="length"
+        ),
+        pytest.param(
+            "GET",
+            head(OK) + b"hello",
+            ["UNTIL_CLOSE", ("content", b"hello"), ("end", None)],
+            id="until close",
+        ),
         pytest.param("GET", head(OK), ["UNTIL_CLOSE", ("end", None)], id="until close, empty"),
         pytest.param("GET", head(OK, TE) + b"0\r\n\r\n", ["CHUNKED", ("end", None)], id="chunked"),
         pytest.param("HEAD", head(OK, CL), ["EMPTY"], id="HEAD with length"),
@@ -121,17 +128,35 @@ TE = b"Transfer-Encoding: chunked"
         pytest.param("GET", head(b"HTTP/1.1 304 No", CL), ["EMPTY"], id="304"),
         pytest.param("GET", head(b"HTTP/1.1 103 Hints", CL), ["EMPTY"], id="1xx"),
         pytest.param("CONNECT", head(OK, CL), ["EMPTY"], id="2xx to CONNECT"),
-        pytest.param("CONNECT", head(b"HTTP/1.1 407 No", CL) + b"hello", [5, ("content", b"hello"), ("end", None)],
-                     id="refused CONNECT"),
-        pytest.param("GET", head(OK, CL) + b"hel", [5, ("content", b"hel"), ("error", "ContentLengthError", 400)],
-                     id="truncated length"),
-        pytest.param("GET", head(OK, CL), [5, ("error", "ContentLengthError", 400)], id="no content at all"),
-        pytest.param("GET", head(OK, TE) + b"3\r\nabc\r\n",
-                     ["CHUNKED", ("content", b"abc"), ("error", "TransferEncodingError", 400)], id="no last chunk"),
-        pytest.param("GET", head(OK, TE) + b"0\r\n", ["CHUNKED", ("error", "TransferEncodingError", 400)],
-                     id="no end of the trailer section"),
+        pytest.param(
+            "CONNECT",
+            head(b"HTTP/1.1 407 No", CL) + b"hello",
+            [5, ("content", b"hello"), ("end", None)],
+            id="refused CONNECT",
+        ),
+        pytest.param(
+            "GET",
+            head(OK, CL) + b"hel",
+            [5, ("content", b"hel"), ("error", "ContentLengthError", 400)],
+            id="truncated length",
+        ),
+        pytest.param(
+            "GET", head(OK, CL), [5, ("error", "ContentLengthError", 400)], id="no content at all"
+        ),
+        pytest.param(
+            "GET",
+            head(OK, TE) + b"3\r\nabc\r\n",
+            ["CHUNKED", ("content", b"abc"), ("error", "TransferEncodingError", 400)],
+            id="no last chunk",
+        ),
+        pytest.param(
+            "GET",
+            head(OK, TE) + b"0\r\n",
+            ["CHUNKED", ("error", "TransferEncodingError", 400)],
+            id="no end of the trailer section",
+        ),
     ],
-)  # fmt: skip
+)
 def test_end_of_content(
     method: str, wire: bytes, expected: list[object], responses: Responses
 ) -> None:

@@ -127,8 +127,11 @@ _READING: Final = {
 }
 
 _STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+    for status in HTTPStatus
+    if status >= 200
 }
+_INTERIM_REASONS: Final = {status.value: status.phrase for status in HTTPStatus if status < 200}
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 # Methods whose requests say that they have no content (RFC 9110 section 8.6).
 _CONTENT_EXPECTED: Final = frozenset(("POST", "PUT", "PATCH"))
@@ -442,11 +445,13 @@ class Http1Connection:
         if self._ours is not State.SEND_RESPONSE:
             self._not_our_turn("respond")
         size = body.nbytes if isinstance(body, memoryview) else len(body)
-        if self._method in _NEVER_PLAIN or status in _NO_CONTENT:
+        if (self._method in _NEVER_PLAIN or status in _NO_CONTENT) and (
+            body_framing(status=status, method=self._method, length=1, chunked=False) is EMPTY
+        ):
             head = self.respond(
                 status, headers, reason=reason, length=size, default_fields=default_fields
             )
-            self.send_end()
+            self.send_end()  # gives nothing: there is no content to end
             return head
         line = _STATUS_LINES.get(status) if reason is None else None
         if line is None:
@@ -474,7 +479,7 @@ class Http1Connection:
         if not 100 <= status < 200 or status == 101:
             raise ValueError(f"{status} is no informational status")
         fields, count, _ = field_lines(headers.items())
-        block = encode_lines(f"{_status_line(status, None)}{fields}", count + 1)
+        block = encode_lines(f"{_interim_line(status)}{fields}", count + 1)
         if self._version < HttpVersion11:
             return b""
         self._ours = _step(self._ours, _Input.INFORMATIONAL)
@@ -498,7 +503,8 @@ class Http1Connection:
         if not (200 <= status < 300 if tunnel else status == 101):
             raise ValueError(f"{status} does not change the protocol")
         fields, count, _ = field_lines(headers.items())
-        block = encode_lines(f"{_status_line(status, reason)}{fields}", count + 1)
+        line = _status_line(status, reason) if tunnel else _interim_line(status, reason)
+        block = encode_lines(f"{line}{fields}", count + 1)
         self._ours = _step(self._ours, _Input.SWITCH)
         self._theirs = _step(self._theirs, _Input.SWITCH)
         return block + (b"\r\n" if tunnel else b"Connection: Upgrade\r\n\r\n")
@@ -694,13 +700,20 @@ def _step(state: State, what: _Input) -> State:
 
 
 def _status_line(status: int, reason: str | None) -> str:
+    """Return the status line of a final response; the reason is checked with the whole head."""
     if reason is None:
         line = _STATUS_LINES.get(status)
         if line is not None:
             return line
         reason = ""
-    if not 100 <= status <= 999:
-        raise ValueError(f"{status} is no status code")
+    if not 200 <= status <= 999:
+        raise ValueError(f"{status} is no status of a final response")
+    return f"HTTP/1.1 {status:d} {reason}\r\n"
+
+
+def _interim_line(status: int, reason: str | None = None) -> str:
+    if reason is None:
+        reason = _INTERIM_REASONS.get(status, "")
     return f"HTTP/1.1 {status:d} {reason}\r\n"
 
 
