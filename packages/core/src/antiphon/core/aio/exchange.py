@@ -82,33 +82,41 @@ class ConnectionInfo(Protocol):
     @property
     def id(self) -> int:
         """A number that no other connection of this process has."""
+        ...
 
     @property
     def created(self) -> float:
         """Loop time at which the connection was made."""
+        ...
 
     @property
     def uses(self) -> int:
         """Exchanges begun on it, the present one included."""
+        ...
 
     @property
     def peername(self) -> Any:
         """The peer's address as the transport tells it; ``None`` when unknown."""
+        ...
 
     @property
     def sockname(self) -> Any:
         """Our own address as the transport tells it; ``None`` when unknown."""
+        ...
 
     @property
     def ssl_object(self) -> ssl.SSLObject | None:
         """The TLS session, ``None`` without TLS."""
+        ...
 
     @property
     def transport(self) -> asyncio.Transport | None:
         """The transport, ``None`` once the connection is lost or where there is none."""
+        ...
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What `asyncio.BaseTransport.get_extra_info` says."""
+        ...
 
 
 class ByteReceiver(Protocol):
@@ -117,10 +125,12 @@ class ByteReceiver(Protocol):
     def data_received(self, data: bytes) -> None: ...
     def eof_received(self) -> None:
         """The peer ended its side. Ours stays open until the channel is closed."""
+        ...
 
     def connection_lost(self, exc: Exception | None) -> None: ...
     def resume_writing(self) -> None:
         """The transport's buffer is below its low mark again."""
+        ...
 
 
 class ByteChannel(Protocol):
@@ -131,16 +141,20 @@ class ByteChannel(Protocol):
     @property
     def write_paused(self) -> bool:
         """Whether the transport's buffer is above its high mark."""
+        ...
 
     @property
     def closed(self) -> bool:
         """Whether the connection is lost or about to be."""
+        ...
 
     def attach(self, receiver: ByteReceiver) -> None:
         """Deliver to *receiver* from now on, what is already buffered at once."""
+        ...
 
     def write(self, data: bytes) -> None:
         """Hand *data* to the transport; never waits."""
+        ...
 
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
@@ -150,15 +164,19 @@ class ByteChannel(Protocol):
         Raises:
             ConnectionError: The connection is lost.
         """
+        ...
 
     def write_eof(self) -> None:
         """Half-close, where the transport can."""
+        ...
 
     def close(self) -> None:
         """Close once everything written has left."""
+        ...
 
     def abort(self) -> None:
         """Close now."""
+        ...
 
 
 class ServerExchange(Protocol):
@@ -167,6 +185,7 @@ class ServerExchange(Protocol):
     @property
     def head(self) -> RawRequestMessage:
         """The request's head. With `error` set it may be a stand-in (``GET /``)."""
+        ...
 
     @property
     def content(self) -> StreamReader:
@@ -174,11 +193,13 @@ class ServerExchange(Protocol):
 
         Reading it sends ``100 Continue`` first when the peer waits for that.
         """
+        ...
 
     @property
     def error(self) -> HttpProcessingError | None:
         """Why this request cannot be taken. It is to be answered with `error.status`,
         and the connection closes after that answer."""
+        ...
 
     @property
     def info(self) -> ConnectionInfo: ...
@@ -187,32 +208,40 @@ class ServerExchange(Protocol):
     @property
     def trailers(self) -> CIMultiDictProxy[str] | None:
         """The request's trailer section, once its content was read to the end."""
+        ...
 
     @property
     def closed(self) -> bool:
         """Whether the peer is gone: nothing that is sent will arrive."""
+        ...
 
     @property
     def keep_alive(self) -> bool:
         """Whether the connection may serve another request after this one."""
+        ...
 
     @property
     def task(self) -> "asyncio.Task[None] | None":
         """The task that owns this exchange."""
+        ...
 
     @property
     def responding(self) -> bool:
         """Whether a final response has begun."""
+        ...
 
     @property
     def bytes_sent(self) -> int:
         """Bytes written for the response so far, head included."""
+        ...
 
     def set_keep_alive(self, value: bool) -> None:
         """Close after this exchange (``False``). ``True`` is a wish the connection may ignore."""
+        ...
 
     def decline_body(self) -> None:
         """Refuse an expected body: ``100 Continue`` will not be sent."""
+        ...
 
     def respond(
         self,
@@ -238,6 +267,7 @@ class ServerExchange(Protocol):
             LocalProtocolError: A final response has begun already.
             ValueError: A name, value or reason contains bytes that are not allowed.
         """
+        ...
 
     def respond_complete(
         self,
@@ -253,9 +283,11 @@ class ServerExchange(Protocol):
         To HEAD requests the content is announced and not sent. Callers that
         send much await `drain` after it. Raises what `respond` raises.
         """
+        ...
 
     def send_informational(self, status: int, headers: CIMultiDict[str]) -> None:
         """Send a 1xx response other than 101; nothing towards HTTP/1.0."""
+        ...
 
     def upgrade(
         self, status: int, headers: CIMultiDict[str], *, reason: str | None = None
@@ -265,10 +297,12 @@ class ServerExchange(Protocol):
         Raises:
             LocalProtocolError: The request did not ask for it, or was answered.
         """
+        ...
 
     async def sendfile(self, writer: ContentWriter, file: Any, offset: int, count: int) -> None:
         """Send *count* bytes of the binary *file* from *offset* as content, the cheapest way
         the loop has. Counts towards the *length* given to `respond`."""
+        ...
 
     async def drain(self) -> None:
         """Wait until what was written has left for the most part.
@@ -276,15 +310,19 @@ class ServerExchange(Protocol):
         Raises:
             ConnectionError: The peer is gone.
         """
+        ...
 
     def add_disconnect_callback(self, callback: Callable[[], None]) -> None:
         """Call *callback* once when the peer goes away before the exchange is done."""
+        ...
 
     def remove_disconnect_callback(self, callback: Callable[[], None]) -> None:
         """Forget *callback*, if it was added."""
+        ...
 
     def abort(self) -> None:
         """Give the exchange up now. On HTTP/1 that closes the connection."""
+        ...
 
 
 class ClientExchange(Protocol):
@@ -293,10 +331,12 @@ class ClientExchange(Protocol):
     @property
     def content(self) -> StreamReader:
         """The response's content, decoded if so asked; complete after `response`."""
+        ...
 
     @property
     def writer(self) -> ContentWriter:
         """Where the request's content goes if it was not given to `HttpConnection.open`."""
+        ...
 
     @property
     def timeline(self) -> Timeline: ...
@@ -305,18 +345,22 @@ class ClientExchange(Protocol):
     @property
     def informational(self) -> list[RawResponseMessage]:
         """The 1xx heads that came before the final one."""
+        ...
 
     @property
     def trailers(self) -> CIMultiDictProxy[str] | None:
         """The response's trailer section, once its content was read to the end."""
+        ...
 
     @property
     def done(self) -> bool:
         """Whether request and response are both complete."""
+        ...
 
     @property
     def response_started(self) -> bool:
         """Whether any byte of a response was seen; a resend is then no longer safe."""
+        ...
 
     async def response(self) -> RawResponseMessage:
         """Wait for the final response's head.
@@ -325,6 +369,7 @@ class ClientExchange(Protocol):
             HttpProcessingError: The server's bytes are no response.
             ConnectionError: The connection was lost before one came.
         """
+        ...
 
     async def wait_continue(self) -> bool:
         """Wait until the server wants the content it was asked about (``Expect``).
@@ -332,24 +377,30 @@ class ClientExchange(Protocol):
         Returns:
             False if a final response came instead: content must not be sent.
         """
+        ...
 
     def upgrade(self) -> ByteChannel:
         """Hand the connection over after 101 or 2xx to CONNECT."""
+        ...
 
     @property
     def last_read(self) -> float:
         """Loop time at which bytes last came (or the request was sent), for idle timeouts."""
+        ...
 
     @property
     def reading_paused(self) -> bool:
         """Whether it is our reader, not the peer, that nothing comes: no timeout then."""
+        ...
 
     def add_done_callback(self, callback: Callable[[], None]) -> None:
         """Call *callback* once when the exchange is done or its connection lost."""
+        ...
 
     def abort(self, exc: BaseException | None = None) -> None:
         """Give the exchange up now; whoever waits on it gets *exc* (a `ConnectionError` by
         default). On HTTP/1 that closes the connection."""
+        ...
 
 
 class HttpConnection(Protocol):
@@ -362,20 +413,24 @@ class HttpConnection(Protocol):
     @property
     def closed(self) -> bool:
         """Whether no exchange will ever start here again."""
+        ...
 
     @property
     def last_used(self) -> float:
         """Loop time at which the last exchange ended, or of the connection's making."""
+        ...
 
     @property
     def keep_alive_hint(self) -> float | None:
         """Seconds the server said it keeps an idle connection (``Keep-Alive: timeout=``)."""
+        ...
 
     def free(self) -> int:
         """How many exchanges may start now: 0 or 1 on HTTP/1, many on HTTP/2.
 
         0 if bytes came that nobody asked for, or the server closed.
         """
+        ...
 
     def open(
         self,
@@ -405,18 +460,23 @@ class HttpConnection(Protocol):
             LocalProtocolError: `free` is 0.
             ValueError: Method, target, a name or a value contains bytes that are not allowed.
         """
+        ...
 
     def add_close_callback(self, callback: Callable[[], None]) -> None:
         """Call *callback* once when the connection is lost."""
+        ...
 
     def close(self) -> None:
         """Close politely: idle now, otherwise now too (there is nothing to wait for)."""
+        ...
 
     def abort(self) -> None:
         """Close now, without a TLS goodbye."""
+        ...
 
     async def wait_closed(self) -> None:
         """Wait until the transport is gone."""
+        ...
 
 
 ExchangeHandler = Callable[[ServerExchange], Coroutine[Any, Any, None]]
