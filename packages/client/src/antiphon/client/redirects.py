@@ -52,6 +52,9 @@ _FRAMING_FIELDS: Final = frozenset(("content-length", "transfer-encoding"))
 _LEGAL: Final = re.compile(
     r"(?:[A-Za-z0-9\-._~:/?#@!$&'()*+,;=\[\]]++|%[0-9A-Fa-f]{2})*+", re.ASCII
 )
+_SURROGATE: Final = re.compile("[\udc80-\udcff]")
+"""A byte of a field that is no UTF-8, as `RawResponseMessage.headers` shows it."""
+
 _UNSENDABLE: Final = re.compile(r"[^\x21-\x7e]")
 
 
@@ -104,7 +107,7 @@ def _method_after(status: int, method: str) -> str:
 
 
 def _located(target: Target, location: str, requote: bool) -> Target:
-    text = location.strip(" \t")
+    text = _SURROGATE.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", location.strip(" \t"))
     exact = not requote or _LEGAL.fullmatch(text) is not None
     try:
         if exact and _UNSENDABLE.search(text):
@@ -112,9 +115,9 @@ def _located(target: Target, location: str, requote: bool) -> Target:
         reference = URL(text, encoded=exact)
         if reference.scheme and reference.scheme.lower() not in _HTTP_SCHEMES:
             raise NonHttpUrlRedirectClientError(text[:1000])
-        if reference.scheme and not reference.raw_host:
+        if (reference.scheme or text.startswith("//")) and not reference.raw_host:
             # "http:/path": some clients take it for a path here, others for a host there.
-            raise ValueError("it has a scheme and no host")
+            raise ValueError("it has no host where one has to be")
         joined = target.url.join(reference)
         if not joined.raw_fragment and target.real_url.raw_fragment:
             # Section 10.2.2: a fragment is inherited.
