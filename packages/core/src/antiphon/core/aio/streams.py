@@ -112,6 +112,7 @@ class StreamReader:
         "_splits",
         "_timer",
         "_total",
+        "_translate",
         "_waiter",
     )
 
@@ -140,6 +141,7 @@ class StreamReader:
         self._splits: deque[int] | None = None
         self._eof = False
         self._exception: BaseException | None = None
+        self._translate: Callable[[BaseException], BaseException] | None = None
         # The one reader that waits, and the size that is worth waking it for.
         self._waiter: asyncio.Future[None] | None = None
         self._need = 0
@@ -300,11 +302,22 @@ class StreamReader:
             exc = exc()
         if exc_cause is not None:
             exc.__cause__ = exc_cause
+        if self._translate is not None:
+            exc = self._translate(exc)
         self._exception = exc
         self._eof_callbacks = None
         for waiter in (self._waiter, self._eof_waiter):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(exc)
+
+    def translate_errors(self, translate: Callable[[BaseException], BaseException]) -> None:
+        """Raise what *translate* makes of an exception, also of one that is set already.
+
+        For layers above whose users know other exceptions than those of the wire.
+        """
+        self._translate = translate
+        if self._exception is not None:
+            self._exception = translate(self._exception)
 
     def unread_data(self, data: Byteish) -> None:
         """Put *data* back, to be what is read next."""
@@ -709,6 +722,9 @@ class EmptyStreamReader(StreamReader):
         self, exc: type[BaseException] | BaseException, exc_cause: BaseException | None = None
     ) -> None:
         """Do nothing: this object is shared."""
+
+    def translate_errors(self, translate: Callable[[BaseException], BaseException]) -> None:
+        """Do nothing: nothing goes wrong here, and this object is shared."""
 
     def set_read_chunk_size(self, n: int) -> None:
         """Do nothing: this object is shared."""
