@@ -403,7 +403,10 @@ class CookieJar(AbstractCookieJar):
         Raises:
             ValueError: A name or a value has characters that no cookie can have.
         """
-        pairs: Iterable[Any] = cookies.items() if isinstance(cookies, Mapping) else cookies
+        pairs = cast(
+            "Iterable[tuple[str, Any]]",  # Any: text, morsels, cookies, numbers
+            cookies.items() if isinstance(cookies, Mapping) else cookies,
+        )
         for name, value in pairs:
             if isinstance(value, BaseCookie):
                 self.update_cookies(value, response_url)

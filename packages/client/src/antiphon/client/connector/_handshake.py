@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from antiphon.core.aio.client_protocol import Http1ClientProtocol, http_client_protocol
 from antiphon.core.aio.exchange import HttpConnection
+from antiphon.core.aio.negotiate import client_protocol_class
 
 from ..errors import ClientConnectionError, ClientConnectorError
 from ..options import SSLOption
@@ -98,9 +99,10 @@ def _ready(
 def _check_alpn(context: DialContext, transport: asyncio.BaseTransport) -> None:
     """Refuse what this client does not speak; a context of the user's may have offered it."""
     tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
-    chosen = None if tls is None else tls.selected_alpn_protocol()
-    if chosen not in (None, "http/1.1", "http/1.0"):
-        raise tls_error(context, OSError(None, f"the server chose the protocol {chosen!r}"))
+    try:
+        client_protocol_class(tls)
+    except ConnectionError as exc:
+        raise tls_error(context, OSError(None, str(exc))) from exc
 
 
 def _no_tls_in_tls(context: DialContext) -> ClientConnectorError:

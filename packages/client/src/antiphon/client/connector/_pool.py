@@ -265,9 +265,9 @@ class Pool:
         while available:
             entry = next(reversed(available))
             # Checked at the last moment: the server may have closed, or sent what nobody asked for.
-            if entry.http.free() > 0 and (entry.leases or now < self.idle_until(entry)):
-                self._reused += 1
-                self._lease(entry)
+            free = entry.http.free()
+            if free > 0 and (entry.leases or now < self.idle_until(entry)):
+                self._lease(entry, free)
                 return entry
             self._set_available(entry, False)
             if not entry.leases:
@@ -473,12 +473,13 @@ class Pool:
             return False
         return entry.http.free() > 0 or (entry.leases > 0 and not entry.http.closed)
 
-    def _lease(self, entry: Entry) -> None:
+    def _lease(self, entry: Entry, free: int) -> None:
+        self._reused += 1
         if not entry.leases:
             self._active += 1
             del self._idle[entry]
             entry.group.endpoint.idle -= 1
-            entry.capacity = entry.http.free()
+            entry.capacity = free
         entry.leases += 1
         entry.uses += 1
         if entry.leases >= entry.capacity or entry.uses >= entry.max_uses:
@@ -563,8 +564,7 @@ class Pool:
                 head.overtaken += 1
             self._unqueue(own, WaiterState.ENTRY)
             own.entry = entry
-            self._reused += 1
-            self._lease(entry)
+            self._lease(entry, entry.http.free())
             self.granted.append(own)
         self._serve()
 

@@ -111,7 +111,8 @@ class BaseConnector(ABC):
         self._live = set()  # every connection whose transport is not known to be gone
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._grace_timer: asyncio.TimerHandle | None = None
-        self._ref = weakref.ref(self)  # what timers and transports hold: they keep nothing alive
+        # What timers and transports hold: they keep nothing alive.
+        self._ref: Callable[[], BaseConnector | None] = weakref.ref(self)
         self._closed = False
 
     # -- what a connector is
@@ -589,13 +590,13 @@ class Closing:
 _running_loop_or_none = asyncio._get_running_loop
 
 
-def _on_lost(ref: "weakref.ref[BaseConnector]", entry: Entry) -> None:
+def _on_lost(ref: "Callable[[], BaseConnector | None]", entry: Entry) -> None:
     connector = ref()
     if connector is not None:
         connector._lost(entry)
 
 
-def _on_sweep(ref: "weakref.ref[BaseConnector]") -> None:
+def _on_sweep(ref: "Callable[[], BaseConnector | None]") -> None:
     connector = ref()
     if connector is not None:
         connector._sweep()

@@ -3,7 +3,8 @@
 import asyncio
 import functools
 import ssl
-from typing import Final
+
+from antiphon.core.aio.negotiate import ALPN_PROTOCOLS
 
 from ..errors import (
     ClientConnectorCertificateError,
@@ -23,14 +24,12 @@ __all__ = (
     "unverified_context",
 )
 
-ALPN: Final = ("http/1.1",)
-
 
 @functools.cache
 def default_context() -> ssl.SSLContext:
     """The context that verifies against the system's authorities; made once, shared by all."""
     context = ssl.create_default_context()
-    context.set_alpn_protocols(ALPN)
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
     return context
 
 
@@ -40,7 +39,7 @@ def unverified_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(ALPN)
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
     return context
 
 
