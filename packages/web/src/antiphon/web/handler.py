@@ -125,7 +125,9 @@ class RequestHandler:
                     path = path[: path.index("?")]
                 if path[0] != "/":
                     path = request.rel_url.raw_path
-                match_info = self._app.router.match(head.method, path, cast(Request, request))
+                match_info: AbstractMatchInfo | None = self._app.router.match(
+                    head.method, path, cast(Request, request)
+                )
                 if match_info is None:
                     match_info = await match_for(self._app, cast(Request, request))
                 request._match_info = match_info
@@ -245,7 +247,7 @@ class RequestHandler:
     ) -> StreamResponse | None:
         """Answer *exc* if that is still possible; ``None`` if not."""
         response = self._response_for(exchange, request, exc)
-        if response is None or exchange.responding:
+        if response is None or _begun(exchange):
             if isinstance(exc, HTTPException):
                 self.logger.error("%r was raised when the response to %r had begun", exc, request)
             # Half a response cannot be taken back; the peer must see that it is not whole.
@@ -258,7 +260,7 @@ class RequestHandler:
                 self.log_debug("Peer %s is gone: %r", request.remote, second)
                 return None
             self.log_exception("Error sending %r", response, exc_info=second)
-            if exchange.responding:
+            if _begun(exchange):
                 exchange.abort()
                 return None
             response = Response(status=500, text="500: Internal Server Error")
@@ -354,6 +356,11 @@ def _plain_response(error: HttpProcessingError) -> Response:
     if error.headers is not None:
         response.headers.extend(error.headers)
     return response
+
+
+def _begun(exchange: ServerExchange) -> bool:
+    # A function, because the answer changes between two questions.
+    return exchange.responding
 
 
 async def _coroutine(run: Callable[[], Awaitable[StreamResponse]]) -> StreamResponse:

@@ -1,7 +1,6 @@
 """What a server can be told, under the names aiohttp documents and some of our own."""
 
 import logging
-from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
@@ -38,7 +37,9 @@ class ServerOptions:
     )
     access_log: logging.Logger | None = access_logger
     """Where finished requests are logged; ``None`` for nowhere."""
-    access_log_format: str | None = None
+    access_log_format: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str))
+    )
     """See `AccessLogger`; its own default if ``None``."""
     debug: bool = False
     """Show tracebacks to the client."""
@@ -63,14 +64,9 @@ class ServerOptions:
     timeouts: ServerTimeouts | None = None
     """All timeouts at once, instead of the two above."""
     max_connections: int | None = None
-    """Connections at a time; further ones wait in the listening sockets' queues."""
+    """Connections at a time; those beyond get a 503 and are closed."""
     server_software: str | None = None
     """What ``Server`` says; this package and Python by default."""
-
-    @access_log_format.validator
-    def _check_format(self, attribute: object, value: str | None) -> None:
-        if value is not None and not isinstance(value, str):
-            raise TypeError(f"access_log_format must be a str, not {value!r}")
 
     def http_limits(self) -> HttpLimits:
         """The limits on a request's head."""
@@ -96,10 +92,7 @@ class ServerOptions:
         """Make the access logger, ``None`` if there is nothing to log to."""
         if self.access_log is None:
             return None
-        if self.access_log_format is None:
-            make: Callable[..., AbstractAccessLogger] = self.access_log_class
-            return make(self.access_log, DEFAULT_LOG_FORMAT)
-        return self.access_log_class(self.access_log, self.access_log_format)
-
-
-DEFAULT_LOG_FORMAT: Final = AccessLogger.LOG_FORMAT
+        log_format = self.access_log_format
+        return self.access_log_class(
+            self.access_log, AccessLogger.LOG_FORMAT if log_format is None else log_format
+        )

@@ -8,9 +8,9 @@ import datetime as dt
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
@@ -29,7 +29,7 @@ from antiphon.core.typedefs import LooseHeaders, RawHeaders, StrOrURL
 
 from ._faults import peer_fault
 from ._headers import HeadersMixin
-from .keys import RequestKey
+from ._items import ItemKey, Items
 
 if TYPE_CHECKING:
     from antiphon.core.aio.multipart import MultipartReader
@@ -40,11 +40,9 @@ if TYPE_CHECKING:
     from .app import Application
     from .handler import RequestHandler
     from .keys import ChainMapProxy
-    from .routing.resources import UrlMappingMatchInfo
+    from .routing.match_info import UrlMappingMatchInfo
 
 __all__ = ("BaseRequest", "Request")
-
-_T = TypeVar("_T")
 
 DEFAULT_MAX_SIZE: Final = 1024**2
 """Bytes of content that `BaseRequest.read` and what stands on it will gather."""
@@ -56,7 +54,7 @@ DEFAULT_MAX_FIELDS: Final = 1000
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
-class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
+class BaseRequest(HeadersMixin, Items):
     """A request as a bare handler (`antiphon.web.Server`) gets it.
 
     Args:
@@ -90,8 +88,7 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
     # Defaults of the class cost nothing per request; most requests are asked for little.
     _client_max_size = DEFAULT_MAX_SIZE
     _client_max_fields = DEFAULT_MAX_FIELDS
-    _state: "dict[str | RequestKey[Any], Any] | None" = None
-    _match_info: "UrlMappingMatchInfo | None" = None
+    _match_info: Any = None  # an AbstractMatchInfo; only Request knows of matches
     _prepare_signals: "Sequence[Signal[Any, Any]]" = ()
     _request_handler: "RequestHandler | None" = None
     _writer: "AbstractStreamWriter | None" = None
@@ -117,7 +114,7 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         *,
         client_max_size: int | None = None,
         client_max_fields: int | None = None,
-        state: "dict[str | RequestKey[Any], Any] | None" = None,
+        state: dict[ItemKey, Any] | None = None,
         scheme: str | None = None,
         host: str | None = None,
         remote: str | None = None,
@@ -639,46 +636,6 @@ class BaseRequest(HeadersMixin, MutableMapping[str | RequestKey[Any], Any]):
         self._exchange.send_informational(status, fields)
         await self._exchange.drain()
 
-    # --- items
-
-    @overload
-    def __getitem__(self, key: RequestKey[_T]) -> _T: ...
-    @overload
-    def __getitem__(self, key: str) -> Any: ...
-    def __getitem__(self, key: str | RequestKey[_T]) -> Any:
-        if self._state is None:
-            raise KeyError(key)
-        return self._state[key]
-
-    @overload
-    def __setitem__(self, key: RequestKey[_T], value: _T) -> None: ...
-    @overload
-    def __setitem__(self, key: str, value: Any) -> None: ...
-    def __setitem__(self, key: str | RequestKey[_T], value: Any) -> None:
-        if self._state is None:
-            self._state = {}
-        self._state[key] = value
-
-    def __delitem__(self, key: str | RequestKey[_T]) -> None:
-        if self._state is None:
-            raise KeyError(key)
-        del self._state[key]
-
-    def __len__(self) -> int:
-        return 0 if self._state is None else len(self._state)
-
-    def __iter__(self) -> Iterator[str | RequestKey[Any]]:
-        return iter(()) if self._state is None else iter(self._state)
-
-    def __bool__(self) -> bool:
-        return True  # a request without items is a request
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return object.__hash__(self)
-
     def __repr__(self) -> str:
         # The target is the peer's: escaped, and not without end (CVE-2020-7694).
         return (
@@ -692,8 +649,9 @@ class Request(BaseRequest):
     @property
     def match_info(self) -> "UrlMappingMatchInfo":
         """What the router found: the variable parts of the path, the route, the applications."""
-        match_info = self._match_info
-        assert match_info is not None, "the request was not routed"
+        match_info: UrlMappingMatchInfo | None = self._match_info
+        if match_info is None:
+            raise RuntimeError("The request was not routed")
         return match_info
 
     @property
