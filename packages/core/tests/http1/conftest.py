@@ -64,7 +64,9 @@ def _drain(parser: HttpRequestParser | HttpResponseParser, outcome: Outcome) -> 
         if isinstance(event, bytes):
             assert event, "content events are never empty"
             if outcome and outcome[-1][0] == "content":
-                event = outcome.pop()[1] + event
+                before = outcome.pop()[1]
+                assert isinstance(before, bytes)
+                event = before + event
             outcome.append(("content", event))
         else:
             outcome.append(_describe(event))

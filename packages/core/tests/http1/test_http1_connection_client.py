@@ -36,6 +36,15 @@ def client(head: RequestHead | None = None, **content: Any) -> Http1Connection:
     return connection
 
 
+def states(connection: Http1Connection) -> tuple[State, State]:
+    """Our state and theirs."""
+    return connection.our_state, connection.their_state
+
+
+def done(connection: Http1Connection) -> bool:
+    return connection.cycle_done
+
+
 def take(connection: Http1Connection) -> list[object]:
     """All events there are, heads as their codes."""
     events: list[object] = []
@@ -390,7 +399,7 @@ SWITCH = b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
 
 def test_upgrade_is_agreed_to() -> None:
     connection = client(ask(upgrade="x"))
-    assert connection.our_state is State.MIGHT_SWITCH
+    assert states(connection) == (State.MIGHT_SWITCH, State.SEND_RESPONSE)
     connection.receive_data(SWITCH + b"frames")
     assert take(connection) == [101, PAUSED]
     assert connection.our_state is connection.their_state is State.SWITCHED
@@ -464,7 +473,7 @@ def test_an_early_response_does_not_end_our_content() -> None:
     connection = client(ask(method="PUT"), length=2)
     connection.receive_data(OK)
     assert take(connection) == [200, b"hi", END, PAUSED]
-    assert not connection.cycle_done
+    assert not done(connection)
     connection.send_data(b"hi")
     connection.send_end()
     assert connection.cycle_done

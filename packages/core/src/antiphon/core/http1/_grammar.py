@@ -48,10 +48,10 @@ TARGET_TEXT: Final = re.compile(r"[" + TARGET_CHARS.decode() + r"]++")
 # uri-host = IP-literal / IPv4address / reg-name                   (RFC 3986 section 3.2.2)
 # Without "," though reg-name has it: that is what two joined Host fields look like. IPvFuture
 # has never been assigned.
-HOST: Final = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+)"
-    rb"(?::([0-9]{0,5}))?+"
-)
+_URI_HOST: Final = rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+)"
+HOST: Final = re.compile(_URI_HOST + rb"(?::([0-9]{0,5}+))?+")
+# The Host field in a lower-case block that begins with LF.
+HOST_FIELD: Final = re.compile(rb"\nhost:[ \t]*+" + _URI_HOST + rb"(:[0-9]{0,5}+)?+[ \t]*+\r")
 
 # absolute-form = absolute-URI                                     (RFC 9112 section 3.2.2)
 # userinfo is refused: RFC 9110 section 4.2.4.

@@ -35,6 +35,7 @@ from ._grammar import (
     ABSOLUTE_FORM,
     FIELD_LINE,
     HOST,
+    HOST_FIELD,
     NEVER_IN_HEAD,
     REQUEST_LINE,
     STATUS_LINE,
@@ -68,6 +69,7 @@ _RESPONSE_FACTS: Final = frozenset((
 _MAX_MEMO: Final = 2048
 
 _Facts = tuple[Framing | Length, bool, bool, bool, str | None]
+_NOTHING_SPECIAL: Final[_Facts] = (EMPTY, False, False, False, None)
 
 
 @final
@@ -266,9 +268,20 @@ def _check_major(version: HttpVersion) -> None:
 def _request_facts(block: bytes, low: bytes, names: list[bytes], version: HttpVersion) -> _Facts:
     found = _REQUEST_FACTS.intersection(names)
     if b"host" in found:
-        _check_host(field_values(block, low, b"host"))
-        if len(found) == 1 and version is HttpVersion11:
-            return EMPTY, False, False, False, None
+        host = HOST_FIELD.search(low)
+        if host is None or host.group(1) or names.count(b"host") != 1:
+            # The rare ones: a port, whose range is to be checked, or a mistake.
+            _check_host(field_values(block, low, b"host"))
+        if version is HttpVersion11 and (
+            len(found) == 1
+            or (
+                # What browsers add, and what is the rule anyway.
+                len(found) == 2
+                and low.find(b"\nconnection: keep-alive\r") >= 0
+                and names.count(b"connection") == 1
+            )
+        ):
+            return _NOTHING_SPECIAL
     elif version >= HttpVersion11:
         # RFC 9112 section 3.2.
         raise InvalidHeader(b"Host", "Host is missing from an HTTP/1.1 request")
