@@ -130,9 +130,16 @@ _CARRIED = [
 ]
 _CONTENT = {"content-type", "content-encoding", "expect"}
 _SECRET = {
-    "authorization", "cookie", "proxy-authorization", "x-api-key", "private-token",
-    "x-auth-token", "x-amz-security-token", "x-csrf-token", "host",
-}  # fmt: skip
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-api-key",
+    "private-token",
+    "x-auth-token",
+    "x-amz-security-token",
+    "x-csrf-token",
+    "host",
+}
 
 
 @pytest.mark.parametrize(
@@ -140,14 +147,21 @@ _SECRET = {
     [
         pytest.param("http://h/", "/x", set(), id="same origin"),
         pytest.param("http://h:80/", "http://H/x", set(), id="same origin, other spelling"),
-        pytest.param("http://h/", "http://other/", _SECRET, id="CVE-2018-20060 CVE-2023-43804 CVE-2024-37891 other host"),
+        pytest.param(
+            "http://h/",
+            "http://other/",
+            _SECRET,
+            id="CVE-2018-20060 CVE-2023-43804 CVE-2024-37891 other host",
+        ),
         pytest.param("https://h/", "http://h/", _SECRET, id="CVE-2018-18074 https to http"),
         pytest.param("http://h/", "https://h/", _SECRET, id="http to https"),
         pytest.param("http://h/", "http://h:8080/", _SECRET, id="other port"),
-        pytest.param("http://example.com/", "http://sub.example.com/", _SECRET, id="CVE-2023-45289 subdomain"),
+        pytest.param(
+            "http://example.com/", "http://sub.example.com/", _SECRET, id="CVE-2023-45289 subdomain"
+        ),
         pytest.param("http://h/", "//other/", _SECRET, id="CVE-2026-34518 network path"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("status", [307, 303])
 def test_what_goes_along(origin_url, location, gone, status):
     """Every one of a name or none: aiohttp#13180, CVE-2018-25091 (letter case)."""
@@ -247,8 +261,9 @@ def test_any_number_of_redirects(run, origin, memory):
 
 def test_credentials_do_not_come_back_by_a_detour(run, origin, memory):
     """CVE-2024-45336: h -> other -> h; CVE-2026-47265 per-request cookies; CVE-2026-49853."""
-    origin.replies(moved(memory.Reply, "http://other/"), moved(memory.Reply, "http://h/back"),
-                   memory.Reply())  # fmt: skip
+    origin.replies(
+        moved(memory.Reply, "http://other/"), moved(memory.Reply, "http://h/back"), memory.Reply()
+    )
 
     async def scenario(session):
         await session.get(
@@ -332,9 +347,10 @@ def test_content_is_dropped_with_its_fields(run, origin, memory):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: b"body", lambda: io.BytesIO(b"body"), lambda: {"a": "b"}],
+    "make",
+    [lambda: b"body", lambda: io.BytesIO(b"body"), lambda: {"a": "b"}],
     ids=["bytes", "file", "form"],
-)  # fmt: skip
+)
 def test_content_is_sent_again(run, origin, memory, make):
     origin.replies(moved(memory.Reply, "/b", 307), memory.Reply())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from antiphon.core.aio.exchange import ClientExchange
 
-from ._failure import describe
+from ._failure import content_error, describe
 from .errors import (
     ClientConnectionError,
     Failure,
@@ -112,6 +112,13 @@ class Flight:
         """Return what is known now, for an error's text."""
         now = self.flights.loop.time()
         return describe(phase or self.phase, self.exchange, now, replayable=self.replayable)
+
+    def content_error(self, exc: BaseException) -> BaseException:
+        """Return what readers of the content are to get for *exc*."""
+        error = content_error(exc, self.failure("content"))
+        if error is not exc:
+            error.__cause__ = exc
+        return error
 
     @property
     def phase(self) -> str:

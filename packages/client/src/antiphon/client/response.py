@@ -31,7 +31,6 @@ from antiphon.core.fields.media_type import OCTET_STREAM, parse_media_type
 from antiphon.core.http import HttpVersion, Length, RawResponseMessage
 from antiphon.core.typedefs import RawHeaders
 
-from ._failure import content_error
 from .errors import ClientConnectionError, ClientPayloadError, ClientResponseError, ContentTypeError
 from .progress import DownloadProgress
 from .request_info import RequestInfo
@@ -155,7 +154,9 @@ class ClientResponse:
         self._flight = flight
         self._message = message
         self._exchange = flight.exchange
-        self.content = flight.exchange.content
+        content = self.content = flight.exchange.content
+        if content is not EMPTY_PAYLOAD and not (content.is_eof() and content.exception() is None):
+            content.translate_errors(flight.content_error)
         self.version = message.version
         self.status = message.code
         self.reason = message.reason
@@ -428,26 +429,14 @@ class ClientResponse:
                     raise self._too_big(max_size)
                 parts.append(part)
             return b"".join(parts)
-        except asyncio.CancelledError:
-            # The rest may come or not; nobody says who would want it.
+        except BaseException:
+            # Also when cancelled: nobody is left who would want the rest.
             self.close()
             raise
-        except BaseException as exc:
-            raise self._translated(exc) from exc.__cause__
 
     @property
     def _is_coded(self) -> bool:
         return self._message is not None and self._message.compression is not None
-
-    def _translated(self, exc: BaseException) -> BaseException:
-        flight = self._flight
-        if flight is None:
-            return exc
-        translated = content_error(exc, flight.failure("content"))
-        self.close()
-        if translated is not exc and translated.__cause__ is None:
-            translated.__cause__ = exc
-        return translated
 
     def _too_big(self, max_size: int) -> ClientPayloadError:
         self.close()
@@ -586,12 +575,7 @@ class ClientResponse:
             yield self._body
             return
         while True:
-            try:
-                data = await self.content.readany()
-            except asyncio.CancelledError:
-                raise
-            except BaseException as exc:
-                raise self._translated(exc) from exc.__cause__
+            data = await self.content.readany()
             if not data:
                 return
             yield data
