@@ -158,7 +158,9 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
     def get(self, key: AppKey[_T], default: None = ...) -> _T | None: ...
     @overload
     def get(self, key: str | AppKey[Any], default: Any = ...) -> Any: ...
-    def get(self, key: str | AppKey[_T], default: Any = None) -> Any:
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]  # as for __getitem__
+        self, key: str | AppKey[_T], default: Any = None
+    ) -> Any:
         return self._state.get(key, default)
 
     def _check_frozen(self) -> None:

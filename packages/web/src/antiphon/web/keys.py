@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from types import FrameType
 from typing import Any, Generic, TypeVar, overload
 
 __all__ = ("AppKey", "ChainMapProxy", "NotAppKeyWarning", "RequestKey", "ResponseKey")
@@ -28,7 +29,11 @@ class _Key(Generic[_T]):
     __slots__ = ("__orig_class__", "_name", "_t")
 
     def __init__(self, name: str, t: type[_T] | None = None) -> None:
-        module = sys._getframe(1).f_globals.get("__name__", "<unknown module>")
+        frame: FrameType | None = sys._getframe(1)
+        module = "typing"
+        while frame is not None and module == "typing":  # as in AppKey[int]("name")
+            module = frame.f_globals.get("__name__", "<unknown module>")
+            frame = frame.f_back
         self._name = f"{module}.{name}"
         self._t = t
 
@@ -83,7 +88,9 @@ class ChainMapProxy(Mapping[str | AppKey[Any], Any]):
     def get(self, key: AppKey[_T], default: None = ...) -> _T | None: ...
     @overload
     def get(self, key: str | AppKey[Any], default: Any = ...) -> Any: ...
-    def get(self, key: str | AppKey[_T], default: Any = None) -> Any:
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]  # as for __getitem__
+        self, key: str | AppKey[_T], default: Any = None
+    ) -> Any:
         for mapping in self._maps:
             if key in mapping:
                 return mapping[key]

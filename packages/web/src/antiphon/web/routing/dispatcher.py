@@ -103,7 +103,14 @@ class UrlDispatcher(AbstractRouter, Mapping[str, AbstractResource]):
             method: The request's method, as sent.
             raw_path: Its target or the path of that, as sent.
         """
+        if self._resolves_itself:
+            return None
         return (self._matcher or self.compile()).match(method, raw_path, request)
+
+    @property
+    def _resolves_itself(self) -> bool:
+        """Whether a subclass decides, so that it has to be awaited."""
+        return type(self).resolve is not UrlDispatcher.resolve
 
     def compile(self) -> Matcher:
         """Make ready for requests: handlers and middlewares are put together here, once.
@@ -111,9 +118,10 @@ class UrlDispatcher(AbstractRouter, Mapping[str, AbstractResource]):
         Before the router is frozen that is done again for every request.
         """
         matcher = Matcher(self._resources, () if self._app is None else (self._app,), frozen=True)
-        if self._frozen and type(self).resolve is UrlDispatcher.resolve:
+        if self._frozen:
             self._matcher = matcher
-            self.match = matcher.match  # type: ignore[method-assign]  # spares each request a call
+            if type(self).match is UrlDispatcher.match and not self._resolves_itself:
+                self.match = matcher.match  # type: ignore[method-assign]  # spares each request a call
         return matcher
 
     # -- looking in --

@@ -30,7 +30,8 @@ class PrefixedSubAppResource(PrefixResource):
     def __init__(self, prefix: str, app: "Application") -> None:
         super().__init__(prefix)
         self._app = app
-        app.router.add_prefix(prefix)
+        if prefix:
+            app.router.add_prefix(prefix)
 
     @property
     def app(self) -> "Application":
