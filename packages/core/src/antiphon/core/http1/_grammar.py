@@ -50,8 +50,8 @@ TARGET_TEXT: Final = re.compile(r"[" + TARGET_CHARS.decode() + r"]++")
 # has never been assigned.
 _URI_HOST: Final = rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+)"
 HOST: Final = re.compile(_URI_HOST + rb"(?::([0-9]{0,5}+))?+")
-# The Host field in a lower-case block that begins with LF.
-HOST_FIELD: Final = re.compile(rb"\nhost:[ \t]*+" + _URI_HOST + rb"(:[0-9]{0,5}+)?+[ \t]*+\r")
+# A Host field in a lower-case block that begins with LF; with a port only if it is surely in range.
+PLAIN_HOST: Final = re.compile(rb"\nhost:[ \t]*+" + _URI_HOST + rb"(?::[0-9]{0,4}+)?+[ \t]*+\r")
 
 # absolute-form = absolute-URI                                     (RFC 9112 section 3.2.2)
 # userinfo is refused: RFC 9110 section 4.2.4.

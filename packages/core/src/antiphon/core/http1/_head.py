@@ -35,8 +35,8 @@ from ._grammar import (
     ABSOLUTE_FORM,
     FIELD_LINE,
     HOST,
-    HOST_FIELD,
     NEVER_IN_HEAD,
+    PLAIN_HOST,
     REQUEST_LINE,
     STATUS_LINE,
     TOKEN,
@@ -268,9 +268,8 @@ def _check_major(version: HttpVersion) -> None:
 def _request_facts(block: bytes, low: bytes, names: list[bytes], version: HttpVersion) -> _Facts:
     found = _REQUEST_FACTS.intersection(names)
     if b"host" in found:
-        host = HOST_FIELD.search(low)
-        if host is None or host.group(1) or names.count(b"host") != 1:
-            # The rare ones: a port, whose range is to be checked, or a mistake.
+        if names.count(b"host") != 1 or PLAIN_HOST.search(low) is None:
+            # The rare ones: a port whose range is to be checked, or a mistake.
             _check_host(field_values(block, low, b"host"))
         if version is HttpVersion11 and (
             len(found) == 1
