@@ -5,6 +5,9 @@ import gc
 import json
 
 import pytest
+from multidict import CIMultiDict
+from yarl import URL
+
 from antiphon.client.errors import (
     ClientConnectionError,
     ClientOSError,
@@ -14,8 +17,6 @@ from antiphon.client.errors import (
     ServerDisconnectedError,
 )
 from antiphon.core.errors import ContentEncodingError, ContentLengthError
-from multidict import CIMultiDict
-from yarl import URL
 
 
 def with_reply(run, origin, reply, scenario, **kwargs):

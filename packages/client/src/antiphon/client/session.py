@@ -411,7 +411,8 @@ class ClientSession:
     @property
     def flights(self) -> Flights:
         """The exchanges under way."""
-        return self._flights or self._bind()
+        flights = self._flights
+        return self._bind() if flights is None else flights
 
     def open_connector(self) -> BaseConnector:
         """Return the connector.
