@@ -168,15 +168,15 @@ class AsyncResolver(AbstractResolver):
                 host, port=port, type=socket.SOCK_STREAM, family=family, flags=_LOOKUP_FLAGS
             )
         except self._dns_error as exc:
-            reason = exc.args[1] if len(exc.args) > 1 else "DNS lookup failed"
-            raise OSError(None, f"{reason}") from exc
+            # c-ares' number, which is no errno, and its text.
+            raise OSError(None, str(exc.args[-1]) if exc.args else "DNS lookup failed") from exc
         results: list[ResolveResult] = []
         for node in answer.nodes:
             address = node.addr
             text = _text(address[0])
             if node.family == socket.AF_INET6 and len(address) > 3 and address[3]:
                 text = f"{text}%{address[3]}"
-            results.append(_result(host, text, address[1], node.family, 0))
+            results.append(_result(host, text, address[1], node.family, socket.IPPROTO_TCP))
         if not results:
             raise OSError(None, "the name has no address")
         return results

@@ -189,7 +189,7 @@ def _literal(host: str, port: int, version: int) -> ResolveResult:
         host=host.rstrip("."),
         port=port,
         family=family,
-        proto=0,
+        proto=socket.IPPROTO_TCP,
         flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
     )
 

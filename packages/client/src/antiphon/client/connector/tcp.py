@@ -195,6 +195,8 @@ class TCPConnector(BaseConnector):
         timeline.connect_end = context.loop.time()
         # So that a peer that vanished without a word is noticed, some day.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # asyncio does this too, but not where the resolver or a factory left `proto` at 0.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def close(self, *, abort_ssl: bool = False) -> Awaitable[None]:
