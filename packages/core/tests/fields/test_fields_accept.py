@@ -91,6 +91,9 @@ def test_round_trip(given: list[Accepted]) -> None:
 )
 def test_content_coding(text: str | None, expected: str | None) -> None:
     assert negotiate_coding(text, ("br", "gzip", "deflate")) == expected
+    if text:
+        long = text + " " * 100  # too long to be remembered
+        assert negotiate_coding(long, ["br", "gzip", "deflate"]) == expected
 
 
 @pytest.mark.parametrize(

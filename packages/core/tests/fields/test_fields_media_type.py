@@ -64,6 +64,13 @@ def test_media_types_in(text: str, expected: MediaType | None) -> None:
     assert parse_media_type(text) == expected
 
 
+def test_what_is_remembered_is_short() -> None:
+    short, long = "a/b; c=" + "x" * 50, "a/b; c=" + "x" * 100
+    assert parse_media_type(short) is parse_media_type(short)
+    assert parse_media_type(long) is not parse_media_type(long)
+    assert parse_media_type(long) == parse_media_type(long)
+
+
 def test_parts_of_a_media_type() -> None:
     found = media("application/ld+json", ("charset", "UTF-8"), ("profile", "x"))
     assert found.essence == "application/ld+json"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -21,6 +22,9 @@ __all__ = (
 # RFC 9110 section 12.4.2: weight = OWS ";" OWS "q=" qvalue
 _QVALUE = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _ANY: Final = "*"
+
+_SHORT: Final = 64
+"""Characters of an ``Accept-Encoding`` that is worth remembering: browsers send a handful."""
 
 
 @attrs.frozen
@@ -94,6 +98,11 @@ def negotiate_coding(text: str | None, available: Sequence[str]) -> str | None:
     """
     if text is None:
         return "identity"
+    available = tuple(available)
+    return (_negotiated if len(text) <= _SHORT else _negotiate)(text, available)
+
+
+def _negotiate(text: str, available: tuple[str, ...]) -> str | None:
     wanted: dict[str, float] = {}
     for item in parse_accept(text):
         value = item.value.removeprefix("x-")  # x-gzip is gzip, section 8.4.1.3
@@ -111,6 +120,9 @@ def negotiate_coding(text: str | None, available: Sequence[str]) -> str | None:
             return best
         return None if any_other == 0.0 else "identity"
     return best if best is not None and best_quality >= plain else "identity" if plain else None
+
+
+_negotiated = lru_cache(256)(_negotiate)
 
 
 def best_media_type(text: str | None, offers: Sequence[str]) -> str | None:

@@ -1,6 +1,7 @@
 """Media types: ``text/html; charset=utf-8`` (RFC 9110 section 8.3.1)."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -12,6 +13,9 @@ __all__ = ("OCTET_STREAM", "MediaType", "parse_media_type")
 
 OCTET_STREAM: Final = "application/octet-stream"
 """What content is as long as nobody says (RFC 9110 section 8.3)."""
+
+_SHORT: Final = 64
+"""Characters of a field value that is worth remembering: few different ones make up most messages."""
 
 _ESSENCE = re.compile(rf"[ \t]*+({TOKEN})/({TOKEN})[ \t]*+(?:;|\Z)")
 
@@ -91,6 +95,10 @@ def parse_media_type(text: str) -> MediaType | None:
     Parameters are taken as browsers take them: what is malformed is passed over, the first of
     two with one name counts.
     """
+    return _remembered(text) if len(text) <= _SHORT else _parse(text)
+
+
+def _parse(text: str) -> MediaType | None:
     match = _ESSENCE.match(text)
     if match is None:
         return None
@@ -98,3 +106,6 @@ def parse_media_type(text: str) -> MediaType | None:
     for name, value in parse_parameters(text, match.end()):
         parameters.setdefault(name, value)
     return MediaType(match[1].lower(), match[2].lower(), tuple(parameters.items()))
+
+
+_remembered = lru_cache(256)(_parse)
