@@ -276,6 +276,8 @@ class MultipartScanner:
     # --- what lies between delimiters ---------------------------------------------------------
 
     def _next_content(self) -> Event:
+        if not self._buffer:
+            return self._need_data()
         end, line_end = self._find_delimiter()
         if end > self._skip:
             with memoryview(self._buffer) as view:
