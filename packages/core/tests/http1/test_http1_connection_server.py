@@ -474,6 +474,14 @@ def test_refused_tunnel() -> None:
     connection.start_next_cycle()
 
 
+def test_success_to_connect_without_a_tunnel_ends_the_connection() -> None:
+    connection = server(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n" + GET)
+    assert connection.respond_complete(200, NONE, b"no") == (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    )
+    assert states(connection) == (State.MUST_CLOSE, State.DONE)
+
+
 def test_our_own_mistakes() -> None:
     connection = Http1Connection(Role.SERVER)
     with pytest.raises(LocalProtocolError):

@@ -10,7 +10,6 @@ Each side has a `State`. What is not in the transition table is an error: a
 """
 
 from enum import Enum
-from http import HTTPStatus
 from typing import Final, NoReturn, final
 
 from multidict import CIMultiDict
@@ -19,10 +18,8 @@ from ..errors import BadHttpMessage, HttpProcessingError, LocalProtocolError, qu
 from ..http import (
     EMPTY,
     UNTIL_CLOSE,
-    Framing,
     HttpVersion,
     HttpVersion11,
-    Length,
     RawRequestMessage,
     RawResponseMessage,
     RequestHead,
@@ -32,11 +29,9 @@ from ..typedefs import Byteish
 from ._body import Encoder, encoder_for
 from ._events import CLOSED, END, NEED_DATA, PAUSED, EndOfMessage, NeedData
 from ._framing import body_framing
-from ._grammar import HOST as HOST_PATTERN
-from ._grammar import TARGET_TEXT, TOKEN_TEXT
+from ._grammar import TOKEN_TEXT
 from ._inner import (
     CONNECTION,
-    CONTENT_LENGTH,
     DATE,
     EXPECT,
     HOST,
@@ -45,6 +40,18 @@ from ._inner import (
     UPGRADE,
     encode_lines,
     field_lines,
+)
+from ._write import (
+    CONTENT_EXPECTED,
+    STATUS_LINES,
+    announced_length,
+    check_request,
+    framing_field,
+    has_option,
+    interim_line,
+    is_host,
+    request_connection,
+    status_line,
 )
 from .parser import HttpRequestParser, HttpResponseParser
 
@@ -126,15 +133,11 @@ _READING: Final = {
     Role.CLIENT: frozenset((_S.SEND_RESPONSE, _S.SEND_BODY)),
 }
 
-_STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-    for status in HTTPStatus
-    if status >= 200
-}
-_INTERIM_REASONS: Final = {status.value: status.phrase for status in HTTPStatus if status < 200}
-_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
-# Methods whose requests say that they have no content (RFC 9110 section 8.6).
-_CONTENT_EXPECTED: Final = frozenset(("POST", "PUT", "PATCH"))
+_GONE: Final = frozenset((State.CLOSED, State.ERROR))
+_ENDED: Final = frozenset((State.CLOSED, State.ERROR, State.MUST_CLOSE, State.SWITCHED))
+_NO_CONTENT: Final = frozenset((204, 304))
+# Methods whose responses are not framed by their content.
+_NEVER_PLAIN: Final = frozenset(("HEAD", "CONNECT"))
 
 _DEFAULT_LIMITS: Final = HttpLimits()
 _DISCARD: Final = encoder_for(EMPTY)
@@ -409,7 +412,7 @@ class Http1Connection:
         """
         if self._ours is not State.SEND_RESPONSE:
             self._not_our_turn("respond")
-        line = _status_line(status, reason)
+        line = status_line(status, reason)
         fields, count, seen = field_lines(headers.items())
         block = encode_lines(f"{line}{fields}", count + 1)
         if seen:
@@ -417,12 +420,15 @@ class Http1Connection:
         chunked = (chunked or length is None) and self._version >= HttpVersion11
         framing = body_framing(status=status, method=self._method, length=length, chunked=chunked)
         if framing is EMPTY:
-            own = _announced_length(status, self._method, length, headers, seen)
+            if self._method == "CONNECT" and status < 300:
+                # The client believes in a tunnel now: nothing it sends is a request.
+                self._closing = True
+            own = announced_length(status, self._method, length, headers, seen)
         elif framing is UNTIL_CLOSE:
             own = ""
             self._closing = True
         else:
-            own = _framing_field(framing)
+            own = framing_field(framing)
         own += self._answer_upgrade_and_close()
         self._encoder = encoder_for(framing)
         self._ours = _step(self._ours, _Input.RESPONSE)
@@ -453,9 +459,9 @@ class Http1Connection:
             )
             self.send_end()  # gives nothing: there is no content to end
             return head
-        line = _STATUS_LINES.get(status) if reason is None else None
+        line = STATUS_LINES.get(status) if reason is None else None
         if line is None:
-            line = _status_line(status, reason)
+            line = status_line(status, reason)
         fields, count, seen = field_lines(headers.items())
         head = encode_lines(f"{line}{fields}Content-Length: {size}\r\n", count + 2)
         if seen:
@@ -479,7 +485,7 @@ class Http1Connection:
         if not 100 <= status < 200 or status == 101:
             raise ValueError(f"{status} is no informational status")
         fields, count, _ = field_lines(headers.items())
-        block = encode_lines(f"{_interim_line(status)}{fields}", count + 1)
+        block = encode_lines(f"{interim_line(status)}{fields}", count + 1)
         if self._version < HttpVersion11:
             return b""
         self._ours = _step(self._ours, _Input.INFORMATIONAL)
@@ -503,14 +509,14 @@ class Http1Connection:
         if not (200 <= status < 300 if tunnel else status == 101):
             raise ValueError(f"{status} does not change the protocol")
         fields, count, _ = field_lines(headers.items())
-        line = _status_line(status, reason) if tunnel else _interim_line(status, reason)
+        line = status_line(status, reason) if tunnel else interim_line(status, reason)
         block = encode_lines(f"{line}{fields}", count + 1)
         self._ours = _step(self._ours, _Input.SWITCH)
         self._theirs = _step(self._theirs, _Input.SWITCH)
         return block + (b"\r\n" if tunnel else b"Connection: Upgrade\r\n\r\n")
 
     def _look_at_fields(self, headers: CIMultiDict[str], seen: int, default_fields: bytes) -> bytes:
-        if seen & CONNECTION and _has_option(headers, "close"):
+        if seen & CONNECTION and has_option(headers, "close"):
             self.close_after()
         if seen & (DATE | SERVER) and default_fields:
             default_fields = b"".join(
@@ -568,18 +574,16 @@ class Http1Connection:
             length = len(body)
             chunked = False
         method = head.method
-        _check_request(head, chunked=chunked, content=bool(length))
+        check_request(head, chunked=chunked, content=bool(length))
         fields, count, seen = field_lines(head.headers.items())
         host = head.headers["Host"] if seen & HOST else head.authority
-        if host != self._last_host and not _is_host(host):
+        if host != self._last_host and not is_host(host):
             raise ValueError(f"Host {quoted(host)} is not allowed")
         framing = body_framing(status=None, method=method, length=length, chunked=chunked)
         if framing is not EMPTY:
-            own = _framing_field(framing)
-        elif method in _CONTENT_EXPECTED or length is not None:
-            own = "Content-Length: 0\r\n" if method in _CONTENT_EXPECTED else ""
+            own = framing_field(framing)
         else:
-            own = ""
+            own = "Content-Length: 0\r\n" if method in CONTENT_EXPECTED else ""
         waits = framing is not EMPTY and head.expect_continue
         if waits and not seen & EXPECT:
             own += "Expect: 100-continue\r\n"
@@ -589,9 +593,9 @@ class Http1Connection:
                 raise ValueError(f"Upgrade to {quoted(head.upgrade)} is not allowed")
             own += f"Upgrade: {head.upgrade}\r\n"
         closing = not head.keep_alive or (
-            bool(seen & CONNECTION) and _has_option(head.headers, "close")
+            bool(seen & CONNECTION) and has_option(head.headers, "close")
         )
-        own += _request_connection(head.version, closing, asks, bool(seen & TE))
+        own += request_connection(head.version, closing, asks, bool(seen & TE))
         version = head.version
         line = f"{method} {head.target} HTTP/1.{version[1]}\r\nHost: {host}\r\n"
         result = encode_lines(f"{line}{fields}{own}\r\n", count + own.count("\n") + 3)
@@ -685,94 +689,8 @@ class Http1Connection:
         )
 
 
-_GONE: Final = frozenset((State.CLOSED, State.ERROR))
-_ENDED: Final = frozenset((State.CLOSED, State.ERROR, State.MUST_CLOSE, State.SWITCHED))
-_NO_CONTENT: Final = frozenset((204, 304))
-# Methods whose responses are not framed by their content.
-_NEVER_PLAIN: Final = frozenset(("HEAD", "CONNECT"))
-
-
 def _step(state: State, what: _Input) -> State:
     following = _TRANSITIONS[what].get(state)
     if following is None:
         raise LocalProtocolError(f"{what.value} cannot follow {state.name}")
     return following
-
-
-def _status_line(status: int, reason: str | None) -> str:
-    """Return the status line of a final response; the reason is checked with the whole head."""
-    if reason is None:
-        line = _STATUS_LINES.get(status)
-        if line is not None:
-            return line
-        reason = ""
-    if not 200 <= status <= 999:
-        raise ValueError(f"{status} is no status of a final response")
-    return f"HTTP/1.1 {status:d} {reason}\r\n"
-
-
-def _interim_line(status: int, reason: str | None = None) -> str:
-    if reason is None:
-        reason = _INTERIM_REASONS.get(status, "")
-    return f"HTTP/1.1 {status:d} {reason}\r\n"
-
-
-def _framing_field(framing: Framing | Length) -> str:
-    if type(framing) is Length:
-        return f"Content-Length: {framing.size}\r\n"
-    return "Transfer-Encoding: chunked\r\n"
-
-
-def _announced_length(
-    status: int, method: str, length: int | None, headers: CIMultiDict[str], seen: int
-) -> str:
-    """Return the ``Content-Length`` of a response without content (RFC 9110 section 8.6)."""
-    if status == 204 or status < 200 or (method == "CONNECT" and status < 300):
-        return ""
-    if status != 304 and length is not None:
-        return f"Content-Length: {length}\r\n"
-    # What a GET would have got is for the application to know.
-    if seen & CONTENT_LENGTH:
-        value = headers["Content-Length"]
-        if value.isascii() and value.isdecimal():
-            return f"Content-Length: {value}\r\n"
-    return ""
-
-
-def _has_option(headers: CIMultiDict[str], option: str) -> bool:
-    return any(
-        item.strip().lower() == option
-        for value in headers.getall("Connection", ())
-        for item in value.split(",")
-    )
-
-
-def _request_connection(version: HttpVersion, closing: bool, upgrade: bool, te: bool) -> str:
-    options = []
-    if closing:
-        options.append("close")
-    elif version < HttpVersion11:
-        options.append("keep-alive")
-    if upgrade:
-        options.append("Upgrade")
-    if te:
-        options.append("TE")  # RFC 9110 section 10.1.4
-    return f"Connection: {', '.join(options)}\r\n" if options else ""
-
-
-def _check_request(head: RequestHead, *, chunked: bool, content: bool) -> None:
-    # `fullmatch` of known alphabets: no CR, LF or SP gets through (CVE-2023-49081, -49082).
-    if head.method not in _METHODS and not TOKEN_TEXT.fullmatch(head.method):
-        raise ValueError(f"Method {quoted(head.method)} is not allowed")
-    if not TARGET_TEXT.fullmatch(head.target):
-        raise ValueError(f"Target {quoted(head.target)} is not allowed")
-    if head.version[0] != 1 or head.version[1] not in (0, 1):
-        raise ValueError(f"Version {head.version!r} is not HTTP/1.0 or 1.1")
-    if chunked and head.version < HttpVersion11:
-        raise ValueError("HTTP/1.0 has no chunked coding: the content's size must be known")
-    if head.method == "CONNECT" and (chunked or content):
-        raise ValueError("CONNECT has no content")
-
-
-def _is_host(host: str) -> bool:
-    return host.isascii() and HOST_PATTERN.fullmatch(host.encode()) is not None
