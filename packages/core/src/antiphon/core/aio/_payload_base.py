@@ -17,6 +17,7 @@ from .writer import AbstractStreamWriter
 __all__ = (
     "CHUNK_SIZE",
     "PAYLOAD_REGISTRY",
+    "Collector",
     "LookupError",
     "Order",
     "Payload",
@@ -195,7 +196,7 @@ class Payload(ABC):
             encoding: For text whose encoding is not fixed yet.
             errors: How to treat what cannot be encoded.
         """
-        collected = _Collector()
+        collected = Collector()
         await self.write(collected)
         return bytes(collected.data)
 
@@ -241,7 +242,7 @@ def text_type(content_type: str | None, encoding: str | None) -> tuple[str, str]
     return content_type, encoding
 
 
-class _Collector(AbstractStreamWriter):
+class Collector(AbstractStreamWriter):
     """Takes content into memory."""
 
     def __init__(self) -> None:

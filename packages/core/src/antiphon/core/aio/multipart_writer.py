@@ -12,7 +12,7 @@ from .. import coding, hdrs
 from ..fields.media_type import MediaType
 from ..multipart import new_boundary
 from ._part_coding import EncodingWriter, content_encoding, transfer_encoding
-from ._payload_base import LookupError, Payload, get_payload
+from ._payload_base import Collector, LookupError, Payload, get_payload
 from .payload import BytesPayload, JsonPayload, StringPayload
 from .writer import AbstractStreamWriter
 
@@ -215,6 +215,21 @@ class MultipartWriter(Payload):
             content = part.payload.decode(encoding, errors)
             texts.append(f"{delimiter}\r\n{head}{content}\r\n")
         return "".join((*texts, delimiter, "--\r\n"))
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Return the body. Parts that can be had once only keep what was taken."""
+        collected = Collector()
+        for part in self._parts:
+            await collected.write(b"--" + self._boundary + b"\r\n" + part.head())
+            content = await part.payload.as_bytes(encoding, errors)
+            if part.encoded:
+                encoding_writer = EncodingWriter(collected, part.transfer, part.content)
+                await encoding_writer.write_eof(content)
+            else:
+                await collected.write(content)
+            await collected.write(b"\r\n")
+        await collected.write(b"--" + self._boundary + b"--\r\n")
+        return bytes(collected.data)
 
     async def write(self, writer: AbstractStreamWriter, close_boundary: bool = True) -> None:
         """Write the parts to *writer*.
