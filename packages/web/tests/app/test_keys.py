@@ -54,7 +54,7 @@ def test_lists_freeze() -> None:
     assert items.frozen
     assert hash(items) == hash((0, 3))
     for change in (
-        lambda: items.append(1), lambda: items.pop(), lambda: items.__setitem__(0, 1),
+        lambda: items.append(1), items.pop, lambda: items.__setitem__(0, 1),
         lambda: items.__delitem__(0), items.clear, lambda: items.extend([1]), items.reverse,
     ):  # fmt: skip
         with pytest.raises(RuntimeError, match="Cannot modify frozen list"):

@@ -5,15 +5,12 @@ from typing import Any
 
 import pytest
 
-from antiphon.web import routing
 from antiphon.web.app import Application
 from antiphon.web.exceptions import HTTPMethodNotAllowed
 from antiphon.web.middlewares import middleware
 from antiphon.web.routing import routedef
 from antiphon.web.routing.routedef import RouteDef, RouteTableDef, StaticDef
 from antiphon.web.routing.view import View
-
-assert routing  # the package itself holds nothing
 
 
 async def handle(request: Any) -> Any:

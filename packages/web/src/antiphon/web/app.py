@@ -20,8 +20,10 @@ from .routing.subapp import Domain, MaskDomain, MatchedSubAppResource, PrefixedS
 from .typedefs import Middleware
 
 if TYPE_CHECKING:
+    from .access_log import AbstractAccessLogger
     from .request import Request
     from .response import StreamResponse
+    from .server import Server
 
 __all__ = ("Application", "CleanupError")
 
@@ -441,6 +443,37 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
             raise RuntimeError("web.Application instance initialized with different loop")
         for subapp in self._subapps:
             subapp.use_loop(loop)
+
+    def make_handler(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        access_log_class: "type[AbstractAccessLogger] | None" = None,
+        **kwargs: Any,
+    ) -> "Server":
+        """A server of the application, for `asyncio.loop.create_server`; it is frozen by this.
+
+        Starting the application, shutting it down and cleaning it up is left to
+        the caller: an `AppRunner` is easier.
+
+        Args:
+            loop: The loop that will run it.
+            access_log_class: What logs requests.
+            kwargs: Other options of `Server`.
+
+        Raises:
+            RuntimeError: The application was made for another loop.
+            TypeError: There is no such option.
+        """
+        from .server import Server  # servers stand on applications
+
+        if loop is not None:
+            self.use_loop(loop)
+        self.freeze()
+        options = {**self.handler_args, **kwargs}
+        if access_log_class is not None:
+            options["access_log_class"] = access_log_class
+        return Server(self, **options)
 
     async def resolve(self, request: "Request") -> AbstractMatchInfo:
         """The match for *request*, complete and frozen; waits only if a resource must be asked."""
