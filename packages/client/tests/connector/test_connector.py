@@ -610,9 +610,9 @@ class TestClosing:
             with pytest.raises(RuntimeError, match="another event loop"):
                 await connector.connect(ConnectionKey("127.0.0.1", 1, False))
             await connector.close()
+            assert connector.closed
 
         asyncio.run(other())
-        assert connector.closed
 
     def test_it_can_be_made_before_the_loop_runs(self, run: Runner) -> None:
         connector = TCPConnector()
@@ -717,7 +717,8 @@ class Silent(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        return await asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[list[ResolveResult]] = asyncio.get_running_loop().create_future()
+        return await answer
 
     async def close(self) -> None:
         raise AssertionError("a resolver that was given is not the connector's to close")

@@ -27,16 +27,17 @@ def check_proxy_url(url: URL) -> None:
         InvalidURL: It is no HTTP proxy, or has no host.
     """
     scheme = url.scheme
+    shown = url.with_user(None) if url.absolute else url  # no password in a log
     if scheme.startswith("socks"):
         raise InvalidURL(
-            url.with_user(None),
+            shown,
             "SOCKS proxies are not built in: give the session a connector that speaks SOCKS, "
             "or use an http:// or https:// proxy",
         )
     if scheme not in ("http", "https"):
-        raise InvalidURL(url.with_user(None), "a proxy's URL begins with http:// or https://")
+        raise InvalidURL(shown, "a proxy's URL begins with http:// or https://")
     if not url.raw_host:
-        raise InvalidURL(url.with_user(None), "a proxy's URL has a host")
+        raise InvalidURL(shown, "a proxy's URL has a host")
 
 
 def proxy_context(
