@@ -220,6 +220,7 @@ class Response(StreamResponse):
             not self._plain
             or not self._sends_whole
             or self._exchange is not None
+            or request._prepare_signals
             or (body.__class__ is not bytes and body is not None)
         ):
             return False
