@@ -596,23 +596,20 @@ class TestClosing:
         run(main())
 
     def test_after_its_loop_was_closed(self) -> None:
-        connector = None
+        made: list[TCPConnector] = []
 
-        async def main() -> None:
-            nonlocal connector
-            connector = TCPConnector()
+        async def first() -> None:
+            made.append(TCPConnector())
 
-        asyncio.run(main())
-        assert connector is not None
-
-        async def other() -> None:
-            assert connector is not None
+        async def second() -> None:
+            (connector,) = made
             with pytest.raises(RuntimeError, match="another event loop"):
                 await connector.connect(ConnectionKey("127.0.0.1", 1, False))
             await connector.close()
             assert connector.closed
 
-        asyncio.run(other())
+        asyncio.run(first())
+        asyncio.run(second())
 
     def test_it_can_be_made_before_the_loop_runs(self, run: Runner) -> None:
         connector = TCPConnector()

@@ -12,6 +12,7 @@ from multidict import MultiDict, MultiDictProxy
 from antiphon.core import hdrs
 from antiphon.core.aio.multipart import MultipartWriter
 from antiphon.core.aio.payload import BytesPayload, Payload, get_payload
+from antiphon.core.aio.payload import LookupError as UnknownPayloadError
 from antiphon.core.deprecations import warn_deprecated
 
 __all__ = ("FormData",)
@@ -159,7 +160,10 @@ class FormData:
     def _as_multipart(self) -> Payload:
         writer = MultipartWriter("form-data")
         for field in self._fields:
-            writer.append_payload(self._part(field))
+            part = writer.append_payload(self._part(field))
+            # A writer of forms refuses a transfer encoding; who still asks for one has encoded
+            # the value already.
+            part.headers.update(field.headers)
         return writer
 
     def _part(self, field: _Field) -> Payload:
@@ -176,8 +180,12 @@ class FormData:
         if isinstance(value, Payload):
             part = value
         else:
-            part = get_payload(value, **options)
-        part.headers.update(field.headers)
+            try:
+                part = get_payload(value, **options)
+            except UnknownPayloadError as exc:
+                raise TypeError(f"Can not serialize value type: {type(value)}") from exc
+        if hdrs.CONTENT_TYPE in field.headers:
+            part.headers[hdrs.CONTENT_TYPE] = field.headers[hdrs.CONTENT_TYPE]
         disposition = {"name": field.name}
         if field.filename is not None:
             disposition["filename"] = field.filename
