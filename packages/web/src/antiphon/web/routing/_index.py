@@ -56,16 +56,33 @@ class PathIndex(Generic[_E]):
         found: list[_E] = node.below
         if path[:1] != "/":  # "", or "*" (RFC 9112 §3.2.4)
             return found if path else _merged(found, node.ends)
+        segments = path.split("/")
+        for at in range(1, len(segments)):
+            child = node.literal.get(segments[at])
+            if child is None:
+                child = node.any
+                if child is None:
+                    return found
+            elif node.any is not None:
+                return self._on_both_ways(node, segments[at:], found)
+            node = child
+            if node.below:
+                found = _merged(found, node.below)
+        return _merged(found, node.ends) if node.ends else found
+
+    def _on_both_ways(self, node: _Node[_E], segments: list[str], found: list[_E]) -> list[_E]:
+        """Go on from *node*, whose text and whose variable both fit: every way is followed.
+
+        There are never more ways than the tree has nodes.
+        """
         nodes = [node]
-        for segment in path.split("/")[1:]:
+        for segment in segments:
             following = []
             for node in nodes:
                 if (child := node.literal.get(segment)) is not None:
                     following.append(child)
                 if node.any is not None:
                     following.append(node.any)
-            if not following:
-                return found
             for node in following:
                 if node.below:
                     found = _merged(found, node.below)

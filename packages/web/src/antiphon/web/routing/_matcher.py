@@ -1,6 +1,6 @@
 """One application's routes, ready for requests: every handler is composed beforehand."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from antiphon.core import hdrs
@@ -134,66 +134,68 @@ class Matcher:
             raw_path = request.rel_url.raw_path
         elif "?" in raw_path:
             return self.match(method, raw_path.partition("?")[0], request)
-        return self._search(method, canonical_path(raw_path), request)
+        path = canonical_path(raw_path) if "%" in raw_path else raw_path
+        return self._search(method, path, request)
 
     def _search(self, method: str, path: str, request: "Request") -> UrlMappingMatchInfo | None:
-        candidates = iter(self._index.candidates(path))
-        found = self._walk(method, path, request, candidates, set())
-        if isinstance(found, _Entry):
-            return None if found.nested is None else found.nested._search(method, path, request)
-        return found
-
-    async def resolve(self, method: str, path: str, request: "Request") -> AbstractMatchInfo:
-        """The match for the canonical *path*, asking resources that have to be awaited, too."""
-        candidates = iter(self._index.candidates(path))
-        allowed: set[str] = set()
-        while isinstance(found := self._walk(method, path, request, candidates, allowed), _Entry):
-            if found.nested is not None:
-                return await found.nested.resolve(method, path, request)
-            info, methods = await found.resource.resolve(request)
-            if info is not None:
-                for app in reversed(self._apps):
-                    info.add_app(app)
-                return info  # type: ignore[no-any-return]  # what a resource of somebody's own says
-            allowed |= methods
-        return found
-
-    def _walk(
-        self,
-        method: str,
-        path: str,
-        request: "Request",
-        candidates: Iterator[_Entry],
-        allowed: set[str],
-    ) -> UrlMappingMatchInfo | _Entry:
-        """Go through *candidates* up to a match, an error, or an entry that has to be asked."""
-        for entry in candidates:
+        allowed: set[str] | None = None
+        for entry in self._index.candidates(path):
             bindings = entry.bindings
             if bindings is None:
-                if entry.nested is None or entry.resource.accepts(path, request):
-                    return entry
+                if entry.nested is None:
+                    return None
+                if entry.resource.accepts(path, request):
+                    return entry.nested._search(method, path, request)
                 continue
             values = entry.match(path)
             if values is None:
                 continue
-            binding = bindings.get(method)
-            if binding is None:
-                binding = bindings.get("*")
-                if binding is None:
-                    allowed.update(bindings)
-                    continue
-            info = _new_info(UrlMappingMatchInfo)
-            info._binding = binding
-            info._current_app = binding.current_app
-            info._frozen = self._frozen
-            if values:
-                info.update(values)
-            return info
+            binding = bindings.get(method) or bindings.get("*")
+            if binding is not None:
+                return self._found(binding, values)
+            allowed = bindings.keys() | allowed if allowed else set(bindings)
+        return self._nothing(method, allowed)
+
+    async def resolve(self, method: str, path: str, request: "Request") -> AbstractMatchInfo:
+        """The match for the canonical *path*, asking resources that have to be awaited, too."""
+        allowed: set[str] = set()
+        for entry in self._index.candidates(path):
+            if entry.nested is not None:
+                if entry.resource.accepts(path, request):
+                    return await entry.nested.resolve(method, path, request)
+            elif entry.bindings is None:
+                info, methods = await entry.resource.resolve(request)
+                if info is not None:
+                    return self._adopted(info)
+                allowed |= methods
+            elif (values := entry.match(path)) is not None:
+                binding = entry.bindings.get(method) or entry.bindings.get("*")
+                if binding is not None:
+                    return self._found(binding, values)
+                allowed |= entry.bindings.keys()
+        return self._nothing(method, allowed)
+
+    def _found(self, binding: Binding, values: dict[str, str]) -> UrlMappingMatchInfo:
+        info = _new_info(UrlMappingMatchInfo)
+        info._binding = binding
+        info._current_app = binding.current_app
+        info._frozen = self._frozen
+        if values:
+            info.update(values)
+        return info
+
+    def _nothing(self, method: str, allowed: set[str] | None) -> UrlMappingMatchInfo:
         return MatchInfoError.bound(
             HTTPMethodNotAllowed(method, allowed) if allowed else HTTPNotFound(),
             self._errors,
             frozen=self._frozen,
         )
+
+    def _adopted(self, info: AbstractMatchInfo) -> AbstractMatchInfo:
+        """What a resource of somebody's own found, within the applications there are."""
+        for app in reversed(self._apps):
+            info.add_app(app)
+        return info
 
 
 def _asks_itself(resource: PrefixedSubAppResource) -> bool:
