@@ -77,7 +77,7 @@ class PieceStream(StreamReader):
         super().__init__(Transport(), 2**16)
         self._pieces = iter(pieces)
 
-    async def readany(self) -> bytes:
+    async def read(self, n: int = -1) -> bytes:
         return next(self._pieces, b"")
 
 

@@ -52,6 +52,7 @@ __all__ = (
 _Buffer = TypeVar("_Buffer", bytes, bytearray)
 
 _NO_LIMITS: Final = MultipartLimits()
+_READ_SIZE: Final = 64 * 1024
 _STEP: Final = 256 * 1024
 _MAX_DECODED: Final = 64 * 1024 * 1024
 """Bytes that a compressed part may have when it is taken as a whole and nobody set a limit."""
@@ -60,7 +61,7 @@ _MAX_CHARSET_NAME: Final = 31
 
 
 class _Source(Protocol):
-    async def readany(self) -> bytes: ...
+    async def read(self, n: int = -1) -> bytes: ...
 
 
 @final
@@ -90,8 +91,8 @@ class _PartContent:
     def counts(self) -> PartCounts:
         return self._scanner.counts
 
-    async def readany(self) -> bytes:
-        """Return the next piece; nothing when the part has ended."""
+    async def read(self, n: int = -1) -> bytes:
+        """Return the next piece, whatever its size; nothing when the part has ended."""
         if self.ended:
             return b""
         event = await _next_event(self._scanner, self._source)
@@ -105,12 +106,12 @@ class _PartContent:
 
     async def skip(self) -> None:
         while not self.ended:
-            await self.readany()
+            await self.read()
 
 
 async def _next_event(scanner: MultipartScanner, source: _Source) -> Event:
     while (event := scanner.next_event()) is NEED_DATA:
-        data = await source.readany()
+        data = await source.read(_READ_SIZE)
         if data:
             scanner.receive_data(data)
         else:
@@ -350,7 +351,7 @@ class BodyPartReader:
     async def _fill(self) -> bool:
         self._pending = b""
         self._taken = 0
-        self._pending = await self._content.readany()
+        self._pending = await self._content.read()
         return bool(self._pending)
 
     async def _take(self, size: int = sys.maxsize) -> bytes:
@@ -587,7 +588,7 @@ class MultipartReader:
         reader_class = self.multipart_reader_cls or type(self)
         reader = reader_class(
             part.head.headers,
-            part,  # type: ignore[arg-type]  # only read by readany()
+            part,  # type: ignore[arg-type]  # only its read() is used
             client_max_size=self._client_max_size,
             max_size_error_cls=self._max_size_error_cls,
             limits=limits,
