@@ -354,7 +354,9 @@ class PrefixResource(MatchedByPath):
     def index_steps(self) -> tuple[Sequence[str | None], bool]:
         return _pattern.literal_steps(self._canonical_prefix), True
 
-    def raw_match(self, path: str) -> bool:
+    def raw_match(  # pyright: ignore[reportIncompatibleMethodOverride]  # its documented argument
+        self, prefix: str
+    ) -> bool:
         return False
 
 
