@@ -392,9 +392,9 @@ def test_connections_waiting_in_the_listening_socket_are_served(run):
             client.setblocking(False)
             clients.append(client)
         await runner.cleanup()
+        loop = asyncio.get_running_loop()
         for client in clients:
-            client.setblocking(True)
-            assert b"hello" in client.recv(1000)
+            assert b"hello" in await asyncio.wait_for(loop.sock_recv(client, 1000), 5)
             client.close()
 
     run(test)

@@ -4,9 +4,6 @@ from antiphon.core import (
     WSMsgType,
 )
 
-from .__main__ import (
-    main,
-)
 from ._form import (
     FileField,
 )
@@ -25,6 +22,9 @@ from .access_log import (
 )
 from .app import (
     Application,
+)
+from .cli import (
+    main,
 )
 from .exceptions import (
     HTTPAccepted,

@@ -149,6 +149,10 @@ class RequestHandler:
                 await self._send(request, response)
         except Exception as exc:
             response = await self._recover(exchange, request, exc)
+        except (SystemExit, KeyboardInterrupt):
+            # Out of the loop it goes; nobody shall wait for this exchange on the way down.
+            exchange.abort()
+            raise
         access_logger = self.access_logger
         if access_logger is not None and access_logger.enabled and response is not None:
             self.log_access(request, response, exchange.timeline.start)

@@ -13,7 +13,7 @@ A stop has phases, each logged with counts:
 import abc
 import asyncio
 import signal
-from typing import Any
+from typing import Any, Final
 
 from .access_log import AbstractAccessLogger, AccessLogger
 from .app import Application
@@ -21,6 +21,10 @@ from .server import Server
 from .sites import BaseSite
 
 __all__ = ("AppRunner", "BaseRunner", "GracefulExit", "ServerRunner")
+
+
+_TURNS: Final = 8
+"""Turns of the loop from a readable listening socket to a request that is read, and some."""
 
 
 class GracefulExit(SystemExit):
@@ -133,10 +137,10 @@ class BaseRunner(abc.ABC):
     async def _stop_listening(self, server: Server, errors: list[Exception]) -> None:
         if not self._sites:
             return
-        # One turn of the loop finds the listening sockets readable and takes all that waits in
-        # them, the next reads what those have sent. Closing would reset them unanswered.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        # Connections that the system has accepted and the loop has not would be reset, unanswered,
+        # by closing. Accept, make a transport, listen to it, read: each takes a turn of the loop.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         count = len(self._sites)
         for site in tuple(self._sites):
             try:
@@ -144,7 +148,6 @@ class BaseRunner(abc.ABC):
             except Exception as exc:
                 errors.append(exc)
         server.logger.info("Stopping: %d listening sites closed", count)
-        await asyncio.sleep(0)
 
     async def _stop_serving(self, server: Server, errors: list[Exception]) -> None:
         loop = asyncio.get_running_loop()
