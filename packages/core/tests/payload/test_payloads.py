@@ -203,6 +203,23 @@ def test_repr_says_what_it_is() -> None:
     assert repr(BytesPayload(b"abc")) == "<BytesPayload application/octet-stream size=3>"
 
 
+def test_headers_may_come_by_position() -> None:
+    """After its own arguments every class takes what `Payload` takes."""
+    headers = {"X-Own": "1"}
+    for payload in (
+        BytesPayload(b"x", headers),
+        StringPayload("x", headers),
+        StringIOPayload(io.StringIO("x"), headers),
+        JsonPayload("x", "utf-8", "application/json", json.dumps, headers),
+        AsyncIterablePayload(give(), headers),
+        TextIOPayload(io.StringIO("x"), "inline", headers),
+        IOBasePayload(io.BytesIO(b"x"), "inline", headers),
+    ):
+        assert payload.headers["X-Own"] == "1"
+    with pytest.raises(TypeError):
+        BytesPayload(b"x", headers, OCTETS, None, None, "one too many")
+
+
 # --- payloads of one's own --------------------------------------------------------------------
 
 

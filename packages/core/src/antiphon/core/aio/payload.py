@@ -78,11 +78,12 @@ class BytesPayload(Payload):
         content_type: str | None = "application/octet-stream",
         filename: str | None = None,
         encoding: str | None = None,
+        *args: Any,
         **kwargs: Any,
     ) -> None:
         if not isinstance(value, (bytes, bytearray, memoryview)):
             raise TypeError(f"value argument must be byte-ish, not {type(value)!r}")
-        super().__init__(value, headers, content_type, filename, encoding, **kwargs)
+        super().__init__(value, headers, content_type, filename, encoding, *args, **kwargs)
         if isinstance(value, memoryview):
             # One item is one byte from here on, whatever the exporter's items are.
             self._value = value.cast("B") if value.c_contiguous else value.tobytes()
@@ -139,7 +140,7 @@ class StringPayload(BytesPayload):
         self,
         value: str,
         headers: _Headers | None = None,
-        *,
+        *args: Any,
         encoding: str | None = None,
         content_type: str | None = None,
         filename: str | None = None,
@@ -147,7 +148,7 @@ class StringPayload(BytesPayload):
     ) -> None:
         content_type, encoding = text_type(content_type, encoding)
         super().__init__(
-            value.encode(encoding), headers, content_type, filename, encoding, **kwargs
+            value.encode(encoding), headers, content_type, filename, encoding, *args, **kwargs
         )
 
 
@@ -179,12 +180,12 @@ class JsonPayload(BytesPayload):
         content_type: str = "application/json",
         dumps: _JsonDumps = json.dumps,
         headers: _Headers | None = None,
+        *args: Any,
         filename: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            dumps(value).encode(encoding), headers, content_type, filename, encoding, **kwargs
-        )
+        data = dumps(value).encode(encoding)
+        super().__init__(data, headers, content_type, filename, encoding, *args, **kwargs)
 
 
 class JsonBytesPayload(BytesPayload):
@@ -198,10 +199,12 @@ class JsonBytesPayload(BytesPayload):
         dumps: Callable[[Any], bytes],
         content_type: str = "application/json",
         headers: _Headers | None = None,
+        *args: Any,
         filename: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dumps(value), headers, content_type, filename, "utf-8", **kwargs)
+        data = dumps(value)
+        super().__init__(data, headers, content_type, filename, "utf-8", *args, **kwargs)
 
 
 class AsyncIterablePayload(Payload):
@@ -224,6 +227,7 @@ class AsyncIterablePayload(Payload):
         content_type: str | None = "application/octet-stream",
         filename: str | None = None,
         encoding: str | None = None,
+        *args: Any,
         **kwargs: Any,
     ) -> None:
         if not isinstance(value, AsyncIterable):
@@ -231,7 +235,7 @@ class AsyncIterablePayload(Payload):
                 "value argument must support collections.abc.AsyncIterable interface, "
                 f"got {type(value)!r}"
             )
-        super().__init__(value, headers, content_type, filename, encoding, **kwargs)
+        super().__init__(value, headers, content_type, filename, encoding, *args, **kwargs)
         self._iterator: AsyncIterator[Byteish] | None = None
         self._cached: bytes | None = None
 

@@ -48,6 +48,7 @@ class IOBasePayload(Payload):
         content_type: str | None = None,
         filename: str | None = None,
         encoding: str | None = None,
+        *args: Any,
         **kwargs: Any,
     ) -> None:
         if filename is None:
@@ -58,7 +59,7 @@ class IOBasePayload(Payload):
         self._lock = threading.Lock()
         self._start: int | None = None
         self._sized = False
-        super().__init__(value, headers, content_type, filename, encoding, **kwargs)
+        super().__init__(value, headers, content_type, filename, encoding, *args, **kwargs)
         if headers is not None:
             self._add_disposition()
 
@@ -295,14 +296,16 @@ class TextIOPayload(IOBasePayload):
         value: IO[str],
         disposition: str | None = "attachment",
         headers: _Headers | None = None,
-        *,
+        *args: Any,
         encoding: str | None = None,
         content_type: str | None = None,
         filename: str | None = None,
         **kwargs: Any,
     ) -> None:
         content_type, encoding = text_type(content_type, encoding)
-        super().__init__(value, disposition, headers, content_type, filename, encoding, **kwargs)
+        super().__init__(
+            value, disposition, headers, content_type, filename, encoding, *args, **kwargs
+        )
         self._binary = self._find_binary()
 
     def _find_binary(self) -> Any:
