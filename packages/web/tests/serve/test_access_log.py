@@ -68,9 +68,7 @@ def write(cls, logger, exchange, log_format=None, *, status=200, time=1.5, **req
 )
 def test_atoms(exchange, log, log_format, line):
     logger, lines = log
-    write(
-        AccessLogger, logger, exchange, log_format, path="/p?q", headers=[("User-Agent", "me")]
-    )
+    write(AccessLogger, logger, exchange, log_format, path="/p?q", headers=[("User-Agent", "me")])
     assert lines.text == line
 
 
@@ -129,7 +127,14 @@ def test_a_long_target_is_cut(exchange, log):
 
 def test_json(exchange, log):
     logger, lines = log
-    write(JSONAccessLogger, logger, exchange, "X-Request-Id", path="/p", headers=[("X-Request-Id", "7")])
+    write(
+        JSONAccessLogger,
+        logger,
+        exchange,
+        "X-Request-Id",
+        path="/p",
+        headers=[("X-Request-Id", "7")],
+    )
     line = json.loads(lines.text)
     assert line["method"] == "GET"
     assert line["target"] == "/p"

@@ -16,9 +16,7 @@ from antiphon.web.exceptions import (
 from antiphon.web.response import Response
 
 CONCRETE = [
-    cls
-    for name in exceptions.__all__
-    if (cls := getattr(exceptions, name)).status_code > 0
+    cls for name in exceptions.__all__ if (cls := getattr(exceptions, name)).status_code > 0
 ]
 
 

@@ -231,7 +231,9 @@ def test_value_error_of_the_handler_itself_is_500(serve, caplog):
 
 
 @pytest.mark.parametrize(
-    "raised", [ContentEncodingError("bad gzip"), RequestPayloadError("x")], ids=["coding", "payload"]
+    "raised",
+    [ContentEncodingError("bad gzip"), RequestPayloadError("x")],
+    ids=["coding", "payload"],
 )
 def test_broken_content_is_400(serve, caplog, raised):
     async def handler(request):
@@ -413,7 +415,9 @@ def test_disconnect_policy(serve, caplog, server, route, outcome):
 def test_bare_handler_is_cancelled_too(serve):
     log = []
     serve(
-        _waiting_handler(log), during=_disconnect_when_waiting, options={"handler_cancellation": True}
+        _waiting_handler(log),
+        during=_disconnect_when_waiting,
+        options={"handler_cancellation": True},
     )
     assert log == ["cancelled"]
 

@@ -166,7 +166,9 @@ def test_cookies_are_limited(make):
 
 
 def test_forwarded_is_shown_as_sent(make):
-    request = make(headers=[("Forwarded", 'for=1.2.3.4;by="x", for=5.6.7.8'), ("Forwarded", "proto=https")])
+    request = make(
+        headers=[("Forwarded", 'for=1.2.3.4;by="x", for=5.6.7.8'), ("Forwarded", "proto=https")]
+    )
     assert [dict(element) for element in request.forwarded] == [
         {"for": "1.2.3.4", "by": "x"}, {"for": "5.6.7.8"}, {"proto": "https"},
     ]  # fmt: skip
@@ -427,7 +429,14 @@ def test_made_of_parts(run, exchange):
     async def test():
         loop = asyncio.get_running_loop()
         request = BaseRequest(
-            made.head, made.content, made.info, writer, None, loop, client_max_size=7, state={"a": 1}
+            made.head,
+            made.content,
+            made.info,
+            writer,
+            None,
+            loop,
+            client_max_size=7,
+            state={"a": 1},
         )
         assert request.client_max_size == 7
         assert request["a"] == 1

@@ -1,6 +1,7 @@
 """Forms: what `BaseRequest.post` gives, and the limits on it."""
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -12,6 +13,7 @@ from antiphon.core import hdrs
 from antiphon.core.aio.multipart import BodyPartReader, MultipartReader
 from antiphon.core.errors import quoted
 from antiphon.core.fields.charset import find_charset
+from antiphon.core.limits import MultipartLimits
 
 from .exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
 
@@ -24,6 +26,11 @@ _T = TypeVar("_T")
 
 _SPOOL_SIZE: Final = 1024**2
 """Bytes of an uploaded file that are kept in memory; the rest goes to a temporary file."""
+
+_CHUNK_SIZE: Final = 64 * 1024
+"""Bytes of a part that are read at a time."""
+
+_MANY_FIELDS: Final = MultipartLimits(max_fields=sys.maxsize)
 
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 
@@ -109,14 +116,20 @@ def multipart_reader(request: "BaseRequest") -> MultipartReader:
     """
     if not request.content_type.startswith("multipart/"):
         raise HTTPBadRequest(text=f"Not multipart: {quoted(request.content_type)}")
-    return MultipartReader(request.headers, request.content)
+    max_fields = request.client_max_fields
+    return MultipartReader(
+        request.headers,
+        request.content,
+        client_max_size=request.client_max_size or sys.maxsize,
+        max_size_error_cls=HTTPRequestEntityTooLarge,
+        limits=MultipartLimits(max_fields=max_fields) if max_fields else _MANY_FIELDS,
+    )
 
 
 async def _read_multipart(
     request: "BaseRequest", form: "MultiDict[str | bytes | FileField]"
 ) -> None:
     budget = _Budget(request.client_max_size)
-    limit = request.client_max_fields
     reader = multipart_reader(request)
     try:
         while (part := await reader.next()) is not None:
@@ -124,8 +137,6 @@ async def _read_multipart(
                 raise HTTPBadRequest(text="A form has no multipart in its parts")
             if part.name is None:
                 raise HTTPBadRequest(text="A part of a form has no name")
-            if limit and len(form) >= limit:
-                raise HTTPRequestEntityTooLarge(limit, text=f"More than {limit} fields in a form")
             form.add(part.name, await _read_part(part, part.name, budget))
     except BaseException:
         for value in form.values():
@@ -178,9 +189,6 @@ async def _decoded_chunks(part: BodyPartReader) -> Any:
     while chunk := await part.read_chunk(_CHUNK_SIZE):
         async for decoded in part.decode_iter(chunk):
             yield decoded
-
-
-_CHUNK_SIZE: Final = 64 * 1024
 
 
 async def _read_file(part: BodyPartReader, name: str, filename: str, budget: _Budget) -> FileField:
