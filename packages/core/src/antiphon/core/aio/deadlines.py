@@ -76,6 +76,8 @@ def _doing(protocol: Http1ServerProtocol) -> int:
             return _CONTENT if sink is not None and sink.stream.waiting else _NOTHING
         if protocol.connection.partial_head:
             return _HEAD
+        if protocol.unsent:
+            return _NOTHING  # the last answer is still on its way
         return _IDLE if protocol.uses else _NEW
     if phase is Phase.DRAINING:
         return _DRAINING
