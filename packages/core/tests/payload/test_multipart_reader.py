@@ -543,7 +543,7 @@ async def test_a_bomb_inflates_in_bounded_pieces_and_no_further_than_is_asked(
 async def test_a_bomb_without_any_limit_set_still_has_one(
     make_stream: MakeStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("antiphon.core.aio.multipart._MAX_DECODED", 1_000_000)
+    monkeypatch.setattr("antiphon.core.aio.body_part._MAX_DECODED", 1_000_000)
     wire = body(("Content-Encoding: gzip", gzip.compress(bytes(1_000_001))))
     part = await only_part(MultipartReader(MIXED, make_stream(wire)))
     with pytest.raises(ValueError, match="1000000"):
