@@ -226,10 +226,7 @@ def test_parts_can_be_streamed(run, exchange):
 
     async def test():
         reader = await request.multipart()
-        found = []
-        async for part in reader:
-            found.append((part.name, part.filename, await part.read()))
-        return found
+        return [(part.name, part.filename, await part.read()) async for part in reader]
 
     assert run(test) == [("a", None, b"1"), ("f", "x", b"22")]
 

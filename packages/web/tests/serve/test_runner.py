@@ -205,7 +205,7 @@ def test_wrong_arguments():
     async def test():
         app = app_with()
         started = []
-        app.on_startup.append(lambda app: started.append(app))
+        app.on_startup.append(started.append)
         with pytest.raises(TypeError, match="nonsense"):
             await AppRunner(app, nonsense=1).setup()
         assert not started, "told before anything starts"
@@ -438,7 +438,7 @@ def test_handlers_are_cancelled_when_the_time_is_up(run, caplog):
         app.on_cleanup.append(cleanup)
         runner = AppRunner(app, shutdown_timeout=0.05)
         site = await started(runner)
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port)
         writer.write(GET)
         await arrived.wait()
         await asyncio.wait_for(runner.cleanup(), 5)

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import unquote_plus
 
 from multidict import CIMultiDictProxy, MultiDict
@@ -185,7 +185,7 @@ async def _read_part(part: BodyPartReader, name: str, budget: _Budget) -> "str |
         raise HTTPBadRequest(text=f"A part of the form is not in {codec}") from exc
 
 
-async def _decoded_chunks(part: BodyPartReader) -> Any:
+async def _decoded_chunks(part: BodyPartReader) -> AsyncIterator[bytes | bytearray]:
     while chunk := await part.read_chunk(_CHUNK_SIZE):
         async for decoded in part.decode_iter(chunk):
             yield decoded

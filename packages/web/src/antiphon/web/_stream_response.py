@@ -5,7 +5,7 @@ import math
 import re
 from http import HTTPStatus
 from http.cookies import SimpleCookie
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from multidict import CIMultiDict
 
@@ -47,6 +47,9 @@ class StreamResponse(HeadersMixin, Items):
     A response belongs to the request it was prepared for and cannot be sent twice.
     Items (``response["key"]``) are for middlewares and signals; nothing of them is sent.
     """
+
+    ATTRS: ClassVar[frozenset[str]] = frozenset()
+    """Kept for its name: attributes of one's own are welcome here."""
 
     # Most responses set few of these. As defaults of the class they cost nothing to make;
     # no __slots__, because HTTPException is a response and an exception at once.

@@ -102,8 +102,18 @@ class AbstractAccessLogger(abc.ABC):
     """
 
     def __init__(self, logger: logging.Logger, log_format: str) -> None:
-        self.logger = logger
-        self.log_format = log_format
+        self._logger = logger
+        self._log_format = log_format
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Where the lines go."""
+        return self._logger
+
+    @property
+    def log_format(self) -> str:
+        """The format that was asked for."""
+        return self._log_format
 
     @abc.abstractmethod
     def log(self, request: BaseRequest, response: StreamResponse, time: float) -> None:

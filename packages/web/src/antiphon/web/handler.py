@@ -13,6 +13,7 @@ Who answers what goes wrong::
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from antiphon.core.errors import HttpProcessingError
 
 from ._debug_page import error_response
 from ._faults import is_peer_fault
+from .access_log import AbstractAccessLogger
 from .app import Application
 from .exceptions import HTTPException, HTTPServiceUnavailable
 from .options import ServerOptions
@@ -69,10 +71,8 @@ class RequestHandler:
         **kwargs: Any,
     ) -> None:
         self.options = options = ServerOptions(**kwargs) if options is None else options
-        self.logger = options.logger
-        self.debug = options.debug
-        self.access_log = options.access_log
-        self.access_logger = options.make_access_logger()
+        self._logger = options.logger
+        self._access_logger = options.make_access_logger()
         handler = manager.handler
         self._app = handler if isinstance(handler, Application) else None
         self._handler = cast(_Handler, handler)
@@ -84,6 +84,26 @@ class RequestHandler:
         )
         self._shielded: set[asyncio.Task[StreamResponse]] = set()
         self._stop_callbacks: set[Callable[[], Awaitable[None]]] = set()
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Where errors go, and at DEBUG what peers did wrong."""
+        return self._logger
+
+    @property
+    def access_log(self) -> logging.Logger | None:
+        """Where finished requests are logged, if they are."""
+        return self.options.access_log
+
+    @property
+    def access_logger(self) -> AbstractAccessLogger | None:
+        """What logs them."""
+        return self._access_logger
+
+    @property
+    def debug(self) -> bool:
+        """Whether tracebacks are shown to clients."""
+        return self.options.debug
 
     @property
     def keepalive_timeout(self) -> float | None:
@@ -153,7 +173,7 @@ class RequestHandler:
             # Out of the loop it goes; nobody shall wait for this exchange on the way down.
             exchange.abort()
             raise
-        access_logger = self.access_logger
+        access_logger = self._access_logger
         if access_logger is not None and access_logger.enabled and response is not None:
             self.log_access(request, response, exchange.timeline.start)
 
@@ -195,13 +215,14 @@ class RequestHandler:
         self, limit: float, request: BaseRequest, run: Callable[[], Awaitable[StreamResponse]]
     ) -> StreamResponse:
         """Run a handler under its time limit in seconds."""
+        scope = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit) as scope:
+            async with scope:
                 return await run()
         except TimeoutError:
             if not scope.expired():
                 raise
-        self.logger.warning("Handler of %r took longer than its limit of %g s", request, limit)
+        self._logger.warning("Handler of %r took longer than its limit of %g s", request, limit)
         raise HTTPServiceUnavailable
 
     async def _with_policy(
@@ -253,7 +274,7 @@ class RequestHandler:
         response = self._response_for(exchange, request, exc)
         if response is None or _begun(exchange):
             if isinstance(exc, HTTPException):
-                self.logger.error("%r was raised when the response to %r had begun", exc, request)
+                self._logger.error("%r was raised when the response to %r had begun", exc, request)
             # Half a response cannot be taken back; the peer must see that it is not whole.
             exchange.abort()
             return None
@@ -301,7 +322,7 @@ class RequestHandler:
         """Make the response for a failure of the application, and log it if it is a 500."""
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
-        debug = self.debug or (self._app is not None and self._app.debug)
+        debug = self.options.debug or (self._app is not None and self._app.debug)
         return error_response(request, status, exc, message, debug=debug)
 
     # --- logs
@@ -314,18 +335,18 @@ class RequestHandler:
         Args:
             time: Loop time at which it began.
         """
-        if self.access_logger is not None and self.access_logger.enabled:
+        if self._access_logger is not None and self._access_logger.enabled:
             now = asyncio.get_running_loop().time()
-            self.access_logger.log(request, response, 0.0 if time is None else now - time)
+            self._access_logger.log(request, response, 0.0 if time is None else now - time)
 
     def log_debug(self, *args: Any, **kw: Any) -> None:
         """Log something that a peer did."""
-        self.logger.debug(*args, **kw)
+        self._logger.debug(*args, **kw)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log something that went wrong here."""
         kw.setdefault("exc_info", True)
-        self.logger.error(*args, **kw)
+        self._logger.error(*args, **kw)
 
     # --- stop
 

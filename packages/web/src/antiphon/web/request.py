@@ -10,7 +10,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
@@ -83,7 +83,8 @@ class BaseRequest(HeadersMixin, Items):
         hdrs.METH_DELETE,
     ))
 
-    ATTRS: frozenset[str] = frozenset()
+    ATTRS: ClassVar[frozenset[str]] = frozenset()
+    """Kept for its name: attributes of one's own are welcome here."""
 
     # Defaults of the class cost nothing per request; most requests are asked for little.
     _client_max_size = DEFAULT_MAX_SIZE

@@ -39,8 +39,12 @@ class _Sentinel(Enum):
 
 _MISSING: Final = _Sentinel.MISSING
 
-_TEXT_HEADERS: Final = CIMultiDict([(hdrs.CONTENT_TYPE, "text/plain; charset=utf-8")])
-_JSON_HEADERS: Final = CIMultiDict([(hdrs.CONTENT_TYPE, "application/json; charset=utf-8")])
+_TEXT_HEADERS: Final[CIMultiDict[str]] = CIMultiDict([
+    (hdrs.CONTENT_TYPE, "text/plain; charset=utf-8")
+])
+_JSON_HEADERS: Final[CIMultiDict[str]] = CIMultiDict([
+    (hdrs.CONTENT_TYPE, "application/json; charset=utf-8")
+])
 
 
 class Response(StreamResponse):
