@@ -59,7 +59,6 @@ async def only_part(reader: MultipartReader) -> BodyPartReader:
 # --- one after another ------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_parts_come_one_after_another_whichever_way_the_body_is_cut(
     piece_stream: PieceStream, splits: Splits
 ) -> None:
@@ -79,13 +78,11 @@ async def test_parts_come_one_after_another_whichever_way_the_body_is_cut(
         assert await reader.next() is None
 
 
-@pytest.mark.asyncio
 async def test_iteration_gives_the_parts(make_stream: MakeStream) -> None:
     reader = MultipartReader(FORM, make_stream(body((field("a"), b"1"), (field("b"), b"2"))))
     assert [part.name async for part in reader if isinstance(part, BodyPartReader)] == ["a", "b"]
 
 
-@pytest.mark.asyncio
 async def test_what_was_not_read_of_a_part_is_skipped(make_stream: MakeStream) -> None:
     wire = body((field("a"), b"x" * 100_000), (field("b"), b"2"), (field("c"), b"3"))
     reader = MultipartReader(FORM, make_stream(wire))
@@ -97,14 +94,12 @@ async def test_what_was_not_read_of_a_part_is_skipped(make_stream: MakeStream) -
     assert await third.read() == b"3"
 
 
-@pytest.mark.asyncio
 async def test_the_end_is_known_before_the_stream_ends(make_stream: MakeStream) -> None:
     reader = MultipartReader(FORM, make_stream(body((field("a"), b"1")), eof=False))
     assert (await only_part(reader)).name == "a"
     assert await reader.next() is None
 
 
-@pytest.mark.asyncio
 async def test_release_skips_everything(make_stream: MakeStream) -> None:
     reader = MultipartReader(FORM, make_stream(body((field("a"), b"1"), (field("b"), b"2"))))
     await reader.next()
@@ -113,7 +108,6 @@ async def test_release_skips_everything(make_stream: MakeStream) -> None:
     assert await reader.next() is None
 
 
-@pytest.mark.asyncio
 async def test_headers_of_any_mapping_and_any_case(make_stream: MakeStream) -> None:
     wire = body((field("a"), b"1"))
     for headers in (
@@ -132,7 +126,6 @@ async def test_headers_of_any_mapping_and_any_case(make_stream: MakeStream) -> N
         pytest.param({"Content-Type": "multipart/form-data"}, id="no boundary"),
     ],
 )
-@pytest.mark.asyncio
 async def test_what_is_not_multipart_is_refused(
     headers: dict[str, str], make_stream: MakeStream
 ) -> None:
@@ -140,7 +133,6 @@ async def test_what_is_not_multipart_is_refused(
         MultipartReader(headers, make_stream(b""))
 
 
-@pytest.mark.asyncio
 async def test_a_malformed_body_is_a_value_error_with_status_400(make_stream: MakeStream) -> None:
     reader = MultipartReader(FORM, make_stream(b"--abc\r\n\r\nva"))
     part = await only_part(reader)
@@ -150,7 +142,6 @@ async def test_a_malformed_body_is_a_value_error_with_status_400(make_stream: Ma
     assert caught.value.status == 400
 
 
-@pytest.mark.asyncio
 async def test_limits_by_argument(make_stream: MakeStream) -> None:
     wire = body(("A: 1\nB: 2\nC: 3", b"1"), ("A: " + "x" * 100, b"2"))
     with pytest.raises(MultipartTooLarge, match="2 header fields"):
@@ -166,7 +157,6 @@ async def test_limits_by_argument(make_stream: MakeStream) -> None:
         await reader.next()
 
 
-@pytest.mark.asyncio
 async def test_own_part_class(make_stream: MakeStream) -> None:
     class Part(BodyPartReader):
         pass
@@ -180,7 +170,6 @@ async def test_own_part_class(make_stream: MakeStream) -> None:
 # --- reading a part ---------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_lines_of_a_part(piece_stream: PieceStream, splits: Splits) -> None:
     for pieces in splits(body((field("a"), b"one\r\ntwo\n\nlast"))):
         part = await only_part(MultipartReader(FORM, piece_stream(pieces)))
@@ -189,7 +178,6 @@ async def test_lines_of_a_part(piece_stream: PieceStream, splits: Splits) -> Non
         assert part.at_eof()
 
 
-@pytest.mark.asyncio
 async def test_reading_methods_may_be_mixed(make_stream: MakeStream) -> None:
     wire = body((field("a"), b"line\n0123456789rest"))
     part = await only_part(MultipartReader(FORM, make_stream(wire)))
@@ -202,7 +190,6 @@ async def test_reading_methods_may_be_mixed(make_stream: MakeStream) -> None:
     assert (await part.read(), await part.read_chunk(), await part.readline()) == (b"", b"", b"")
 
 
-@pytest.mark.asyncio
 async def test_release_of_a_part(make_stream: MakeStream) -> None:
     part = await only_part(MultipartReader(FORM, make_stream(body((field("a"), b"12")))))
     assert await part.read_chunk(1) == b"1"
@@ -211,7 +198,6 @@ async def test_release_of_a_part(make_stream: MakeStream) -> None:
     assert await part.read() == b""
 
 
-@pytest.mark.asyncio
 async def test_a_part_gives_all_of_its_content_once_when_iterated_over(
     make_stream: MakeStream,
 ) -> None:
@@ -220,7 +206,6 @@ async def test_a_part_gives_all_of_its_content_once_when_iterated_over(
 
 
 @pytest.mark.parametrize("method", ["read", "readline"])
-@pytest.mark.asyncio
 async def test_a_cancelled_read_loses_no_bytes(method: str, make_stream: MakeStream) -> None:
     stream = make_stream(b"--abc\r\n\r\nfirst ", eof=False)
     part = await only_part(MultipartReader(FORM, stream))
@@ -235,7 +220,6 @@ async def test_a_cancelled_read_loses_no_bytes(method: str, make_stream: MakeStr
     assert await part.read() == b"first second"
 
 
-@pytest.mark.asyncio
 async def test_a_part_by_itself_leaves_the_stream_behind_its_delimiter(
     make_stream: MakeStream,
 ) -> None:
@@ -247,7 +231,6 @@ async def test_a_part_by_itself_leaves_the_stream_behind_its_delimiter(
 
 
 @pytest.mark.parametrize("cut", [1, 300, 10**6])
-@pytest.mark.asyncio
 async def test_client_max_size_counts_as_data_arrives(cut: int, make_stream: MakeStream) -> None:
     """CVE-2026-34517: not once all of it is here."""
     wire = b"--abc\r\n\r\n" + b"x" * 1001
@@ -259,7 +242,6 @@ async def test_client_max_size_counts_as_data_arrives(cut: int, make_stream: Mak
     assert caught.value.args == (1000,)
 
 
-@pytest.mark.asyncio
 async def test_client_max_size_counts_for_a_line_too(make_stream: MakeStream) -> None:
     stream = make_stream(b"--abc\r\n\r\n" + b"x" * 1001, eof=False)
     reader = MultipartReader(FORM, stream, client_max_size=1000, max_size_error_cls=Oversize)
@@ -267,7 +249,6 @@ async def test_client_max_size_counts_for_a_line_too(make_stream: MakeStream) ->
         await (await only_part(reader)).readline()
 
 
-@pytest.mark.asyncio
 async def test_client_max_size_itself_is_allowed(make_stream: MakeStream) -> None:
     stream = make_stream(body((field("a"), b"x" * 1000)))
     reader = MultipartReader(FORM, stream, client_max_size=1000, max_size_error_cls=Oversize)
@@ -285,13 +266,11 @@ async def test_client_max_size_itself_is_allowed(make_stream: MakeStream) -> Non
         pytest.param("Content-Type: text/plain", b"", "", id="nothing"),
     ],
 )
-@pytest.mark.asyncio
 async def test_text(head: str, content: bytes, text: str, make_stream: MakeStream) -> None:
     part = await only_part(MultipartReader(FORM, make_stream(body((field("a", head), content)))))
     assert await part.text() == text
 
 
-@pytest.mark.asyncio
 async def test_text_in_a_given_encoding(make_stream: MakeStream) -> None:
     part = await only_part(MultipartReader(FORM, make_stream(body((field("a"), b"\xe9")))))
     assert await part.text(encoding="latin1") == "é"
@@ -305,7 +284,6 @@ async def test_text_in_a_given_encoding(make_stream: MakeStream) -> None:
         pytest.param("Content-Type: text/plain; charset=hex", b"6161", id="no charset but a codec"),
     ],
 )
-@pytest.mark.asyncio
 async def test_text_that_is_none_is_the_peers_fault(
     head: str, content: bytes, make_stream: MakeStream
 ) -> None:
@@ -314,7 +292,6 @@ async def test_text_that_is_none_is_the_peers_fault(
         await part.text()
 
 
-@pytest.mark.asyncio
 async def test_json(make_stream: MakeStream) -> None:
     wire = body((field("a"), b'{"a": [1]}'), (field("b"), b""), (field("c"), b"{"))
     reader = MultipartReader(FORM, make_stream(wire))
@@ -324,7 +301,6 @@ async def test_json(make_stream: MakeStream) -> None:
         await (await only_part(reader)).json()
 
 
-@pytest.mark.asyncio
 async def test_form(make_stream: MakeStream) -> None:
     wire = body((field("a"), b"a=b&c=%C3%A9+d&e\r\n"), (field("b"), b""), (field("c"), b"%E9=1"))
     reader = MultipartReader(FORM, make_stream(wire))
@@ -333,7 +309,6 @@ async def test_form(make_stream: MakeStream) -> None:
     assert await (await only_part(reader)).form(encoding="latin1") == [("é", "1")]
 
 
-@pytest.mark.asyncio
 async def test_a_form_in_a_part_has_a_limit_of_fields(make_stream: MakeStream) -> None:
     limits = MultipartLimits(max_fields=3)
     wire = body((field("a"), b"&".join([b"a=1"] * 3)), (field("b"), b"&".join([b"a=1"] * 4)))
@@ -343,7 +318,6 @@ async def test_a_form_in_a_part_has_a_limit_of_fields(make_stream: MakeStream) -
         await (await only_part(reader)).form()
 
 
-@pytest.mark.asyncio
 async def test_charset_field_is_the_default_of_the_others(make_stream: MakeStream) -> None:
     """RFC 7578 section 4.6."""
     wire = body(
@@ -362,14 +336,12 @@ async def test_charset_field_is_the_default_of_the_others(make_stream: MakeStrea
 
 
 @pytest.mark.parametrize("name", [b"x" * 32, b"\xff"])
-@pytest.mark.asyncio
 async def test_charset_field_with_no_charset(name: bytes, make_stream: MakeStream) -> None:
     reader = MultipartReader(FORM, make_stream(body((field("_charset_"), name))))
     with pytest.raises(BadMultipart, match="charset"):
         await reader.next()
 
 
-@pytest.mark.asyncio
 async def test_charset_field_means_nothing_outside_of_forms(make_stream: MakeStream) -> None:
     reader = MultipartReader(MIXED, make_stream(body((field("_charset_"), b"latin1"))))
     assert (await only_part(reader)).name == "_charset_"
@@ -407,7 +379,6 @@ def raw_deflate(data: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10**6])
-@pytest.mark.asyncio
 async def test_encodings_come_off_at_once_and_piece_by_piece(
     head: str, content: bytes, size: int, make_stream: MakeStream
 ) -> None:
@@ -443,7 +414,6 @@ async def test_encodings_come_off_at_once_and_piece_by_piece(
         pytest.param(b"a=b =G0 == x", b"a=b =G0 == x", id="what is no escape is kept"),
     ],
 )
-@pytest.mark.asyncio
 async def test_quoted_printable(wire: bytes, plain: bytes | None, make_stream: MakeStream) -> None:
     headers = "Content-Transfer-Encoding: quoted-printable"
     for size in (1, 2, 3, 5, 100):
@@ -492,7 +462,6 @@ async def test_quoted_printable(wire: bytes, plain: bytes | None, make_stream: M
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 10**6])
-@pytest.mark.asyncio
 async def test_content_that_is_not_what_it_says(
     head: str, content: bytes, error: type[Exception], size: int, make_stream: MakeStream
 ) -> None:
@@ -511,7 +480,6 @@ async def test_content_that_is_not_what_it_says(
         await piece_by_piece()
 
 
-@pytest.mark.asyncio
 async def test_parts_of_a_form_have_no_content_coding(make_stream: MakeStream) -> None:
     """RFC 7578 section 4.8: other header fields must be ignored."""
     wire = body((field("a", "Content-Encoding: gzip"), b"plain"))
@@ -519,7 +487,6 @@ async def test_parts_of_a_form_have_no_content_coding(make_stream: MakeStream) -
     assert await part.read(decode=True) == b"plain"
 
 
-@pytest.mark.asyncio
 async def test_a_bomb_inflates_in_bounded_pieces_and_no_further_than_is_asked(
     make_stream: MakeStream,
 ) -> None:
@@ -539,7 +506,6 @@ async def test_a_bomb_inflates_in_bounded_pieces_and_no_further_than_is_asked(
     assert total == 10_000_000
 
 
-@pytest.mark.asyncio
 async def test_a_bomb_without_any_limit_set_still_has_one(
     make_stream: MakeStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -561,7 +527,6 @@ def nested(depth: int) -> bytes:
     return wire
 
 
-@pytest.mark.asyncio
 async def test_a_body_inside_of_another(piece_stream: PieceStream, splits: Splits) -> None:
     headers = {"Content-Type": "multipart/mixed; boundary=b1"}
     for pieces in splits(nested(2)):
@@ -574,7 +539,6 @@ async def test_a_body_inside_of_another(piece_stream: PieceStream, splits: Split
         assert await reader.next() is None
 
 
-@pytest.mark.asyncio
 async def test_a_body_inside_of_another_is_skipped(make_stream: MakeStream) -> None:
     reader = MultipartReader(
         {"Content-Type": "multipart/mixed; boundary=b1"}, make_stream(nested(3))
@@ -583,7 +547,6 @@ async def test_a_body_inside_of_another_is_skipped(make_stream: MakeStream) -> N
     assert await (await only_part(reader)).read() == b"after"
 
 
-@pytest.mark.asyncio
 async def test_bodies_inside_of_one_another_have_a_limit(make_stream: MakeStream) -> None:
     limits = MultipartLimits(max_nesting=3)
     headers = {"Content-Type": "multipart/mixed; boundary=b1"}
@@ -601,7 +564,6 @@ async def test_bodies_inside_of_one_another_have_a_limit(make_stream: MakeStream
         await depth_of(nested(4))
 
 
-@pytest.mark.asyncio
 async def test_the_number_of_parts_is_that_of_all_bodies_together(make_stream: MakeStream) -> None:
     inner = body(("A: b", b"1"), ("A: b", b"2"), boundary="in")
     wire = body(("Content-Type: multipart/mixed; boundary=in", inner))
@@ -613,7 +575,6 @@ async def test_the_number_of_parts_is_that_of_all_bodies_together(make_stream: M
         await nested_reader.next()
 
 
-@pytest.mark.asyncio
 async def test_an_inner_body_must_end_before_the_outer_part(make_stream: MakeStream) -> None:
     wire = body(("Content-Type: multipart/mixed; boundary=in", b"--in\r\n\r\nv"))
     inner = await MultipartReader(MIXED, make_stream(wire)).next()
@@ -622,7 +583,6 @@ async def test_an_inner_body_must_end_before_the_outer_part(make_stream: MakeStr
         await (await only_part(inner)).read()
 
 
-@pytest.mark.asyncio
 async def test_an_inner_body_is_not_encoded(make_stream: MakeStream) -> None:
     """RFC 2045 section 6.4."""
     head = "Content-Type: multipart/mixed; boundary=in\nContent-Transfer-Encoding: base64"
@@ -645,7 +605,6 @@ class Response:
         self.released += 1
 
 
-@pytest.mark.asyncio
 async def test_a_response_is_released_behind_its_last_part(make_stream: MakeStream) -> None:
     response = Response(make_stream(body((field("a"), b"1"), (field("b"), b"2"))))
     wrapper = MultipartReader.from_response(response)
@@ -659,7 +618,6 @@ async def test_a_response_is_released_behind_its_last_part(make_stream: MakeStre
     assert wrapper.at_eof()
 
 
-@pytest.mark.asyncio
 async def test_a_response_is_released_by_hand(make_stream: MakeStream) -> None:
     response = Response(make_stream(body((field("a"), b"1"))))
     await MultipartReader.from_response(response).release()
@@ -669,7 +627,6 @@ async def test_a_response_is_released_by_hand(make_stream: MakeStream) -> None:
 # --- handing on, and there and back -----------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_a_part_may_be_handed_on(
     make_stream: MakeStream, collecting_writer: Callable[[], Any]
 ) -> None:

@@ -14,7 +14,6 @@ from antiphon.core.aio.writer import AbstractStreamWriter
 NewWriter = Callable[..., Any]
 
 
-@pytest.mark.asyncio
 async def test_a_form(collecting_writer: NewWriter) -> None:
     with MultipartWriter("form-data", boundary="abc") as form:
         form.append("text").set_content_disposition("form-data", name='na"mé')
@@ -50,7 +49,6 @@ async def test_a_form(collecting_writer: NewWriter) -> None:
     assert form.headers["Content-Type"] == form.content_type
 
 
-@pytest.mark.asyncio
 async def test_a_mixed_body_with_another_inside() -> None:
     outer = MultipartWriter(boundary="out")
     inner = MultipartWriter("related", boundary="in")
@@ -79,7 +77,6 @@ async def test_a_mixed_body_with_another_inside() -> None:
     assert outer.size == len(await outer.as_bytes())
 
 
-@pytest.mark.asyncio
 async def test_the_last_delimiter_may_be_left_out() -> None:
     body = MultipartWriter(boundary="abc")
     assert await body.as_bytes() == b"--abc--\r\n"
@@ -103,7 +100,6 @@ async def test_the_last_delimiter_may_be_left_out() -> None:
     assert taken.data.endswith(b"\r\n\r\n1\r\n")
 
 
-@pytest.mark.asyncio
 async def test_small_parts_leave_in_one_write_and_large_ones_bounded(
     collecting_writer: NewWriter,
 ) -> None:
@@ -166,7 +162,6 @@ def test_subtype_that_cannot_be() -> None:
 
 
 @pytest.mark.parametrize("bad", ["\r", "\n", "\r\nX: y", "\x00"], ids=ascii)
-@pytest.mark.asyncio
 async def test_line_ends_are_refused_everywhere(bad: str, collecting_writer: NewWriter) -> None:
     """CVE-2026-34514, CVE-2026-50269."""
     body = MultipartWriter("form-data")
@@ -220,7 +215,6 @@ def test_headers_are_added_to_a_payload() -> None:
     assert body.append_payload(StringPayload("y")).headers["Content-Length"] == "1"
 
 
-@pytest.mark.asyncio
 async def test_lines_of_base64_and_quoted_printable_are_short() -> None:
     """RFC 2045 sections 6.7 and 6.8: 76 characters."""
     body = MultipartWriter(boundary="abc")
@@ -248,7 +242,6 @@ class Closable(BytesPayload):
             raise self.error
 
 
-@pytest.mark.asyncio
 async def test_a_body_can_be_sent_again_if_all_parts_can() -> None:
     async def give() -> AsyncIterator[bytes]:
         yield b"x"
@@ -280,7 +273,6 @@ async def test_a_body_can_be_sent_again_if_all_parts_can() -> None:
     assert (body.replayable, body.consumed) == (False, True)
 
 
-@pytest.mark.asyncio
 async def test_every_part_is_closed_once_even_if_one_cannot_be() -> None:
     parts = [Closable(b"1"), Closable(b"2", OSError("disk")), Closable(b"3")]
     inner = MultipartWriter()
@@ -294,7 +286,6 @@ async def test_every_part_is_closed_once_even_if_one_cannot_be() -> None:
     assert [part.closed for part in parts] == [1, 1, 1]
 
 
-@pytest.mark.asyncio
 async def test_every_part_is_closed_even_if_the_closing_is_cancelled() -> None:
     began = asyncio.Event()
 
@@ -316,7 +307,6 @@ async def test_every_part_is_closed_even_if_the_closing_is_cancelled() -> None:
     assert [part.closed for part in parts] == [1, 1]
 
 
-@pytest.mark.asyncio
 async def test_no_more_of_a_part_is_sent_than_was_announced(
     collecting_writer: NewWriter, tmp_path: Any
 ) -> None:

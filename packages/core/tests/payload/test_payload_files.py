@@ -60,7 +60,6 @@ class WatchedFile(io.FileIO):
         super().close()
 
 
-@pytest.mark.asyncio
 async def test_a_file_is_read_off_the_loop_in_bounded_pieces(
     path: Path, collecting_writer: NewWriter
 ) -> None:
@@ -79,7 +78,6 @@ async def test_a_file_is_read_off_the_loop_in_bounded_pieces(
 
 
 @pytest.mark.parametrize("position", [0, 5, len(DATA)])
-@pytest.mark.asyncio
 async def test_a_file_begins_where_it_is_and_can_be_sent_again(
     position: int, path: Path, collecting_writer: NewWriter
 ) -> None:
@@ -100,7 +98,6 @@ async def test_a_file_begins_where_it_is_and_can_be_sent_again(
         assert writer.data == DATA[position : position + 10]
 
 
-@pytest.mark.asyncio
 async def test_a_retry_sends_all_of_a_file_again(path: Path, collecting_writer: NewWriter) -> None:
     """A write that was cut off leaves the file somewhere; the next one begins where it began."""
     with path.open("rb") as file:
@@ -113,7 +110,6 @@ async def test_a_retry_sends_all_of_a_file_again(path: Path, collecting_writer: 
         assert writer.data == DATA
 
 
-@pytest.mark.asyncio
 async def test_no_more_is_sent_than_was_announced(path: Path, collecting_writer: NewWriter) -> None:
     with path.open("rb") as file:
         payload = BufferedReaderPayload(file)
@@ -155,7 +151,6 @@ def test_names_that_are_no_file_names(name: Any) -> None:
 # --- what is no regular file ------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_a_pipe_has_no_size_and_is_sent_once(collecting_writer: NewWriter) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"from a pipe")
@@ -172,7 +167,6 @@ async def test_a_pipe_has_no_size_and_is_sent_once(collecting_writer: NewWriter)
     await payload.close()
 
 
-@pytest.mark.asyncio
 async def test_the_size_of_a_compressed_file_is_not_that_of_its_content(
     tmp_path: Path, collecting_writer: NewWriter
 ) -> None:
@@ -186,7 +180,6 @@ async def test_the_size_of_a_compressed_file_is_not_that_of_its_content(
         assert writer.data == DATA
 
 
-@pytest.mark.asyncio
 async def test_a_spooled_file_stays_in_memory(collecting_writer: NewWriter) -> None:
     with tempfile.SpooledTemporaryFile() as file:
         file.write(b"0123456789")
@@ -210,7 +203,6 @@ class Nonblocking(io.RawIOBase):
         return None
 
 
-@pytest.mark.asyncio
 async def test_a_file_in_non_blocking_mode_is_no_empty_file(collecting_writer: NewWriter) -> None:
     with pytest.raises(BlockingIOError):
         await IOBasePayload(Nonblocking()).write(collecting_writer())  # type: ignore[arg-type]  # an IOBase is one
@@ -219,7 +211,6 @@ async def test_a_file_in_non_blocking_mode_is_no_empty_file(collecting_writer: N
 # --- in memory --------------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_bytes_io_is_neither_moved_nor_closed_nor_handed_to_a_thread(
     collecting_writer: NewWriter,
 ) -> None:
@@ -268,7 +259,6 @@ async def test_bytes_io_is_neither_moved_nor_closed_nor_handed_to_a_thread(
         ),
     ],
 )
-@pytest.mark.asyncio
 async def test_a_text_file(
     encoding: str,
     newline: str | None,
@@ -299,7 +289,6 @@ async def test_a_text_file(
         assert file.closed
 
 
-@pytest.mark.asyncio
 async def test_a_text_file_begins_where_it_is(tmp_path: Path, collecting_writer: NewWriter) -> None:
     path = tmp_path / "x.txt"
     path.write_text("first é\nsecond é\n", encoding="utf-8")
@@ -337,7 +326,6 @@ def slow_file(path: Path) -> Iterator[tuple[WatchedFile, threading.Event, thread
     go_on.set()
 
 
-@pytest.mark.asyncio
 async def test_a_file_is_closed_behind_the_read_that_was_cut_off(
     slow_file: tuple[WatchedFile, threading.Event, threading.Event], collecting_writer: NewWriter
 ) -> None:
@@ -357,7 +345,6 @@ async def test_a_file_is_closed_behind_the_read_that_was_cut_off(
     assert (file.closed, file.closings, file.closed_while_read) == (True, 1, False)
 
 
-@pytest.mark.asyncio
 async def test_a_file_is_closed_also_if_the_wait_for_it_is_cancelled(
     slow_file: tuple[WatchedFile, threading.Event, threading.Event], collecting_writer: NewWriter
 ) -> None:
@@ -388,7 +375,6 @@ async def test_a_file_is_closed_also_if_the_wait_for_it_is_cancelled(
     assert file.closings == 1
 
 
-@pytest.mark.asyncio
 async def test_a_closed_payload_cannot_be_sent(path: Path, collecting_writer: NewWriter) -> None:
     payload = BufferedReaderPayload(path.open("rb"))
     await payload.close()
@@ -397,7 +383,6 @@ async def test_a_closed_payload_cannot_be_sent(path: Path, collecting_writer: Ne
         await payload.write(collecting_writer())
 
 
-@pytest.mark.asyncio
 async def test_closing_waits_for_no_free_thread_it_cannot_get(
     path: Path, collecting_writer: NewWriter
 ) -> None:
@@ -413,7 +398,6 @@ async def test_closing_waits_for_no_free_thread_it_cannot_get(
     assert file.closed
 
 
-@pytest.mark.asyncio
 async def test_an_error_of_the_disk_is_the_writers_to_see(
     path: Path, collecting_writer: NewWriter
 ) -> None:

@@ -101,7 +101,6 @@ TEXT = "text/plain; charset=utf-8"
         ),
     ],
 )
-@pytest.mark.asyncio
 async def test_content_at_hand(
     payload: Callable[[], BytesPayload],
     data: bytes,
@@ -128,7 +127,6 @@ async def test_content_at_hand(
         assert writer.data == data[:length]
 
 
-@pytest.mark.asyncio
 async def test_much_leaves_in_pieces(collecting_writer: NewWriter) -> None:
     data = bytes(range(256)) * 4096
     writer = collecting_writer()
@@ -137,7 +135,6 @@ async def test_much_leaves_in_pieces(collecting_writer: NewWriter) -> None:
     assert max(map(len, writer.chunks)) <= 256 * 1024
 
 
-@pytest.mark.asyncio
 async def test_little_leaves_as_it_is() -> None:
     """Small content costs one write of the very object."""
     taken = []
@@ -231,7 +228,6 @@ class Own(Payload):
             await writer.write(piece)
 
 
-@pytest.mark.asyncio
 async def test_a_payload_needs_only_to_write(collecting_writer: NewWriter) -> None:
     payload = Own("anything")
     assert payload.size is None
@@ -261,7 +257,6 @@ def test_media_type_is_guessed_from_the_file_name() -> None:
 # --- async iterables --------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_an_async_iterable_is_sent_once(collecting_writer: NewWriter) -> None:
     payload = AsyncIterablePayload(give(b"a", bytearray(b"b"), b"", memoryview(b"c")))
     assert payload.size is None
@@ -276,7 +271,6 @@ async def test_an_async_iterable_is_sent_once(collecting_writer: NewWriter) -> N
         await payload.as_bytes()
 
 
-@pytest.mark.asyncio
 async def test_as_bytes_keeps_an_async_iterable(collecting_writer: NewWriter) -> None:
     payload = AsyncIterablePayload(give("é".encode(), b"b"))
     with pytest.raises(TypeError, match="Call as_bytes"):
@@ -296,7 +290,6 @@ async def test_as_bytes_keeps_an_async_iterable(collecting_writer: NewWriter) ->
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, None])
-@pytest.mark.asyncio
 async def test_no_more_of_an_async_iterable_than_asked_for(
     length: int | None, collecting_writer: NewWriter
 ) -> None:
@@ -317,7 +310,6 @@ async def test_no_more_of_an_async_iterable_than_asked_for(
 
 
 @pytest.mark.parametrize("piece", ["text", 1, None])
-@pytest.mark.asyncio
 async def test_an_async_iterable_gives_bytes(piece: Any, collecting_writer: NewWriter) -> None:
     with pytest.raises(TypeError, match="content consists of bytes"):
         await AsyncIterablePayload(give(piece)).write(collecting_writer())
@@ -329,7 +321,6 @@ def test_what_is_no_async_iterable() -> None:
 
 
 @pytest.mark.parametrize("how", ["fails", "is cancelled"])
-@pytest.mark.asyncio
 async def test_a_generator_is_closed_once_when_its_writing_is_cut_off(
     how: str, collecting_writer: NewWriter
 ) -> None:
@@ -359,7 +350,6 @@ async def test_a_generator_is_closed_once_when_its_writing_is_cut_off(
     assert finished == ["released"]
 
 
-@pytest.mark.asyncio
 async def test_a_generator_that_was_never_begun_is_closed_without_a_word() -> None:
     payload = AsyncIterablePayload(give(b"x"))
     await payload.close()
@@ -367,7 +357,6 @@ async def test_a_generator_that_was_never_begun_is_closed_without_a_word() -> No
         await payload.as_bytes()
 
 
-@pytest.mark.asyncio
 async def test_received_content_is_handed_on_as_it_comes(
     make_stream: MakeStream, collecting_writer: NewWriter
 ) -> None:
@@ -382,7 +371,6 @@ async def test_received_content_is_handed_on_as_it_comes(
 # --- @streamer --------------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_streamer_is_obsolete_and_works(collecting_writer: NewWriter) -> None:
     with pytest.warns(AntiphonDeprecationWarning, match="ANT-0007") as caught:
 
@@ -401,7 +389,6 @@ async def test_streamer_is_obsolete_and_works(collecting_writer: NewWriter) -> N
 # --- the registry -----------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_which_payload_stands_for_what(make_stream: MakeStream, tmp_path: Any) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(b"x")

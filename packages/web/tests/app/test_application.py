@@ -47,7 +47,6 @@ def test_an_application_is_itself() -> None:
     assert repr(app) == f"<Application {id(app):#x}>"
 
 
-@pytest.mark.asyncio
 async def test_storage_is_open_until_started_and_while_cleaning_up() -> None:
     app, below = Application(), Application()
 
@@ -78,7 +77,6 @@ async def test_storage_is_open_until_started_and_while_cleaning_up() -> None:
 # --- the loop, and what is obsolete ---
 
 
-@pytest.mark.asyncio
 async def test_the_loop_is_there_through_a_deprecation() -> None:
     app = Application()
     with pytest.warns(AntiphonDeprecationWarning, match="ANT-0002"):
@@ -112,7 +110,6 @@ def test_debug(given: Any, shown: bool) -> None:
     assert Application(debug=given).debug is shown
 
 
-@pytest.mark.asyncio
 async def test_debug_follows_the_loop() -> None:
     loop = asyncio.get_running_loop()
     before = loop.get_debug()
@@ -133,7 +130,6 @@ def test_arguments() -> None:
     assert set(vars(Application())) == Application.ATTRS
 
 
-@pytest.mark.asyncio
 async def test_subclasses_as_in_the_faq(make_request: Callable[..., Any]) -> None:
     """The FAQ: who wants ``@app.route`` derives from Application and adds it."""
 
@@ -182,7 +178,6 @@ def context_manager(calls: list[str], name: str) -> Any:
     return asynccontextmanager(context(calls, name))
 
 
-@pytest.mark.asyncio
 async def test_order_of_a_life() -> None:
     calls: list[str] = []
     app, below = Application(), Application()
@@ -214,7 +209,6 @@ def failure(place: str) -> BaseException | None:
 
 
 @pytest.mark.parametrize("place", ["startup", "context", "below", "cancelled"])
-@pytest.mark.asyncio
 async def test_a_start_that_fails_half_way_leaves_what_was_entered(place: str) -> None:
     calls: list[str] = []
     error = failure(place)
@@ -247,7 +241,6 @@ async def test_a_start_that_fails_half_way_leaves_what_was_entered(place: str) -
     assert calls == [], "nothing is left twice"
 
 
-@pytest.mark.asyncio
 async def test_on_cleanup_runs_after_a_failed_start() -> None:
     calls: list[str] = []
     app = Application()
@@ -259,7 +252,6 @@ async def test_on_cleanup_runs_after_a_failed_start() -> None:
     assert calls == ["startup", "cleanup"]
 
 
-@pytest.mark.asyncio
 async def test_errors_of_leaving_do_not_hide_why_the_start_failed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -272,7 +264,6 @@ async def test_errors_of_leaving_do_not_hide_why_the_start_failed(
     assert "Error leaving the contexts" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_every_cleanup_runs_whatever_fails() -> None:
     calls: list[str] = []
     first, second, third = ValueError("1"), KeyError("2"), OSError("3")
@@ -297,7 +288,6 @@ async def test_every_cleanup_runs_whatever_fails() -> None:
 
 
 @pytest.mark.parametrize("method", ["cleanup", "shutdown"])
-@pytest.mark.asyncio
 async def test_a_single_error_is_raised_as_it_is(method: str) -> None:
     calls: list[str] = []
     error = ValueError("x")
@@ -312,7 +302,6 @@ async def test_a_single_error_is_raised_as_it_is(method: str) -> None:
     assert calls == ["one", "two"]
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_cleanup_lets_the_others_run_and_stays_cancelled() -> None:
     calls: list[str] = []
     app = Application()
@@ -326,7 +315,6 @@ async def test_a_cancelled_cleanup_lets_the_others_run_and_stays_cancelled() -> 
     assert calls == ["one", "two", "three"]
 
 
-@pytest.mark.asyncio
 async def test_contexts_that_are_none() -> None:
     async def twice(app: Application) -> AsyncIterator[None]:
         yield
@@ -356,7 +344,6 @@ async def test_contexts_that_are_none() -> None:
         await app.startup()
 
 
-@pytest.mark.asyncio
 async def test_what_was_never_started_has_nothing_to_clean_up() -> None:
     calls: list[str] = []
     app = Application()
@@ -366,7 +353,6 @@ async def test_what_was_never_started_has_nothing_to_clean_up() -> None:
     assert calls == []
 
 
-@pytest.mark.asyncio
 async def test_make_handler_gives_a_server_with_the_applications_arguments() -> None:
     app = Application(handler_args={"max_line_size": 100, "max_headers": 5})
     app.router.add_get("/", handle)
@@ -445,7 +431,6 @@ def test_the_resource_of_a_subapplication() -> None:
 
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["matched", "resolved"])
-@pytest.mark.asyncio
 async def test_nesting_to_any_depth(frozen: bool, make_request: Callable[..., Any]) -> None:
     apps = [Application() for _ in range(5)]
     for app in apps:
@@ -478,7 +463,6 @@ async def test_nesting_to_any_depth(frozen: bool, make_request: Callable[..., An
         assert str(app.router["leaf"].url_for(x="1")) == f"{path}/1/leaf"
 
 
-@pytest.mark.asyncio
 async def test_a_subapplication_answers_for_everything_below_its_prefix(
     make_request: Callable[..., Any],
 ) -> None:
@@ -564,7 +548,6 @@ def test_domains(domain: str, host: str, fits: bool, make_request: Callable[...,
     assert isinstance(resource.rule, MaskDomain if "*" in domain else Domain)
 
 
-@pytest.mark.asyncio
 async def test_one_application_at_two_domains_and_below_a_prefix(
     make_request: Callable[..., Any],
 ) -> None:

@@ -64,7 +64,6 @@ def test_lists_freeze() -> None:
     assert items != 1
 
 
-@pytest.mark.asyncio
 async def test_signals_await_their_receivers_in_order() -> None:
     calls: list[Any] = []
     signal: Signal[Any] = Signal("owner")

@@ -44,7 +44,6 @@ def log() -> Log:
     return Log()
 
 
-@pytest.mark.asyncio
 async def test_order(log: Log, make_request: Callable[..., Any]) -> None:
     """Applications from the outside in, then the resource, then the route."""
     below = Application(middlewares=[log.middleware("below")])
@@ -64,7 +63,6 @@ async def test_order(log: Log, make_request: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     "which", [(1, 1, 1), (1, 0, 0), (0, 1, 0), (1, 0, 1), (0, 0, 0), (0, 0, 1)]
 )
-@pytest.mark.asyncio
 async def test_the_current_application_is_the_one_whose_code_runs(
     which: tuple[int, ...], log: Log, make_request: Callable[..., Any]
 ) -> None:
@@ -82,7 +80,6 @@ async def test_the_current_application_is_the_one_whose_code_runs(
     assert request.app is apps[2], "and the innermost one outside of all"
 
 
-@pytest.mark.asyncio
 async def test_errors_of_the_router_pass_middlewares_too(
     log: Log, make_request: Callable[..., Any]
 ) -> None:
@@ -104,7 +101,6 @@ async def test_errors_of_the_router_pass_middlewares_too(
         assert log.calls == names
 
 
-@pytest.mark.asyncio
 async def test_a_middleware_can_answer_and_change_answers(make_request: Callable[..., Any]) -> None:
     @middleware
     async def guard(request: Any, handler: Any) -> Any:
@@ -124,7 +120,6 @@ async def test_a_middleware_can_answer_and_change_answers(make_request: Callable
     assert await app._handle(request) == "yes!"
 
 
-@pytest.mark.asyncio
 async def test_middlewares_see_what_decorators_left_on_the_handler(
     make_request: Callable[..., Any],
 ) -> None:
@@ -165,7 +160,6 @@ async def other_names(a: Any, b: Any) -> Any:
 
 
 @pytest.mark.parametrize("given", [ByObject(), unmarked, other_names])
-@pytest.mark.asyncio
 async def test_new_style(given: Any, log: Log, make_request: Callable[..., Any]) -> None:
     app = Application(middlewares=[given])
     app.router.add_get("/", log.handle)
@@ -175,7 +169,6 @@ async def test_new_style(given: Any, log: Log, make_request: Callable[..., Any])
     assert await app._handle(make_request("GET", "/")) == "handled"
 
 
-@pytest.mark.asyncio
 async def test_old_style_factories_work_through_a_deprecation(
     log: Log, make_request: Callable[..., Any]
 ) -> None:
@@ -262,7 +255,6 @@ def test_options_that_are_none(options: dict[str, Any], log: Log) -> None:
         Application().router.add_get("/", log.handle, **options)
 
 
-@pytest.mark.asyncio
 async def test_signals_of_responses_are_those_with_receivers(
     log: Log, make_request: Callable[..., Any]
 ) -> None:
@@ -344,7 +336,6 @@ MERGE = {"append_slash": False, "merge_slashes": True}
         ),
     ],
 )
-@pytest.mark.asyncio
 async def test_normalize_path(
     options: dict[str, Any], target: str, expected: Any, log: Log, make_request: Callable[..., Any]
 ) -> None:
@@ -355,7 +346,6 @@ async def test_normalize_path(
     assert await ask(app, make_request("GET", target)) == expected
 
 
-@pytest.mark.asyncio
 async def test_normalize_path_of_other_methods(log: Log, make_request: Callable[..., Any]) -> None:
     """Somewhere else there must be a route for the method; then 405 is no reason to give up."""
     app = Application(middlewares=[normalize_path_middleware()])
@@ -366,7 +356,6 @@ async def test_normalize_path_of_other_methods(log: Log, make_request: Callable[
     assert await ask(app, make_request("POST", "/a/")) == 405
 
 
-@pytest.mark.asyncio
 async def test_normalize_path_below_a_prefix(log: Log, make_request: Callable[..., Any]) -> None:
     app, below = Application(), Application(middlewares=[normalize_path_middleware()])
     below.router.add_get("/a/", log.handle)
@@ -377,7 +366,6 @@ async def test_normalize_path_below_a_prefix(log: Log, make_request: Callable[..
 
 
 @pytest.mark.parametrize("kind", [HTTPPermanentRedirect, HTTPFound])
-@pytest.mark.asyncio
 async def test_normalize_path_raises_what_it_is_told_to(
     kind: type[HTTPMove], log: Log, make_request: Callable[..., Any]
 ) -> None:
@@ -393,7 +381,6 @@ def test_normalize_path_cannot_do_both() -> None:
         normalize_path_middleware(append_slash=True, remove_slash=True)
 
 
-@pytest.mark.asyncio
 async def test_nothing_is_kept_of_requests_that_match_nothing(
     log: Log, make_request: Callable[..., Any]
 ) -> None:

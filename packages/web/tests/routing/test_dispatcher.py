@@ -144,7 +144,6 @@ def test_match(
 
 @pytest.mark.parametrize(("routes", "asked", "expected"), TABLE)
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "not frozen"])
-@pytest.mark.asyncio
 async def test_resolve(
     routes: list[str], asked: str, expected: Any, frozen: bool, make_request: Callable[..., Any]
 ) -> None:
@@ -166,7 +165,6 @@ async def test_resolve(
 
 
 @pytest.mark.parametrize(("routes", "asked", "expected"), TABLE)
-@pytest.mark.asyncio
 async def test_a_resource_of_ones_own_that_knows_nothing_changes_nothing(
     routes: list[str], asked: str, expected: Any, make_request: Callable[..., Any]
 ) -> None:
@@ -227,7 +225,6 @@ class ByHeader(Silent):
         return None, {"TEAPOT"}
 
 
-@pytest.mark.asyncio
 async def test_a_resource_of_ones_own_takes_part_in_its_turn(
     make_request: Callable[..., Any],
 ) -> None:
@@ -426,7 +423,6 @@ plain_around_coroutine.__wrapped__ = handler("wrapped")  # type: ignore[attr-def
         pytest.param(plain_around_coroutine, "wrapped", id="decorated coroutine function"),
     ],
 )
-@pytest.mark.asyncio
 async def test_handlers(given: Any, result: str, make_request: Callable[..., Any]) -> None:
     app = Application()
     route = app.router.add_get("/", given)
@@ -441,7 +437,6 @@ def plain(request: Any) -> Any:
     return "plain"
 
 
-@pytest.mark.asyncio
 async def test_plain_functions_are_handlers_through_a_deprecation(
     make_request: Callable[..., Any],
 ) -> None:
@@ -476,7 +471,6 @@ def test_what_is_no_handler(given: Any) -> None:
     ("value", "accepted"),
     [("100-continue", True), (" 100-Continue", True), ("", True), ("200-ok", False)],
 )
-@pytest.mark.asyncio
 async def test_the_default_expect_handler(
     value: str, accepted: bool, make_request: Callable[..., Any]
 ) -> None:
@@ -491,7 +485,6 @@ async def test_the_default_expect_handler(
             await route.handle_expect_header(request)
 
 
-@pytest.mark.asyncio
 async def test_an_expect_handler_of_the_route(make_request: Callable[..., Any]) -> None:
     seen = []
 
@@ -603,7 +596,6 @@ def test_canonical_and_info() -> None:
     assert "[GET]" in repr(plain.add_route("GET", handler("a")))
 
 
-@pytest.mark.asyncio
 async def test_the_match_of_an_error(make_request: Callable[..., Any]) -> None:
     app = app_with("GET /a")
     app.freeze()
@@ -649,7 +641,6 @@ def test_a_match_is_its_requests_own(make_request: Callable[..., Any]) -> None:
     assert second == {}
 
 
-@pytest.mark.asyncio
 async def test_resources_can_be_asked_themselves(make_request: Callable[..., Any]) -> None:
     resource = DynamicResource("/{x}")
     route = resource.add_route("GET", handler("a"))
@@ -691,7 +682,6 @@ def test_prefixes_end_at_a_slash(prefix: str, path: str, below: bool) -> None:
             Tree(wrong)
 
 
-@pytest.mark.asyncio
 async def test_a_router_of_ones_own_is_always_awaited(make_request: Callable[..., Any]) -> None:
     class Upside(UrlDispatcher):
         async def resolve(self, request: Any) -> Any:

@@ -88,7 +88,6 @@ def test_table() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.asyncio
 async def test_middlewares_and_defaults_of_a_table(make_request: Callable[..., Any]) -> None:
     calls: list[str] = []
 
@@ -127,7 +126,6 @@ class Things(View):
         return "deleted"
 
 
-@pytest.mark.asyncio
 async def test_views(make_request: Callable[..., Any]) -> None:
     app = Application()
     app.add_routes([routedef.view("/{name}", Things)])
