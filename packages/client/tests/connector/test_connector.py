@@ -630,14 +630,15 @@ class TestConnection:
                 connection.add_callback(lambda: called.append("released"))
                 connection.add_callback(None)
                 assert connection.loop is asyncio.get_running_loop()
-                assert connection.transport is not None
+                transport = connection.transport
+                assert isinstance(transport, asyncio.Transport)
                 assert connection.protocol is connection.http
                 assert connection.key == key_for(site)
-                assert not connection.closed
+                before = connection.closed
                 connection.release()
                 connection.release()
                 connection.close()
-                assert connection.closed
+                assert (before, connection.closed) == (False, True)
                 assert connection.transport is None
                 assert called == ["released"]
                 assert connector.stats().idle == 1, "giving back twice is giving back once"
