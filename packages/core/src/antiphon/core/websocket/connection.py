@@ -43,6 +43,7 @@ __all__ = (
     "WebSocketConnection",
     "may_be_received",
     "may_be_sent",
+    "too_big",
 )
 
 _TEXT: Final = 0x1
@@ -148,7 +149,6 @@ class WebSocketConnection:
         "_failed",
         "_inflater",
         "_kind",
-        "_max_size",
         "_parts",
         "_reader",
         "_sending",
@@ -160,6 +160,7 @@ class WebSocketConnection:
         "_writer",
         "close_code",
         "close_reason",
+        "max_msg_size",
         "role",
         "streaming",
     )
@@ -176,7 +177,8 @@ class WebSocketConnection:
         self.role = role
         self._reader = WebSocketReader(role, allow_rsv1=deflate is not None)
         self._writer = WebSocketWriter(role)
-        self._max_size = max_msg_size
+        self.max_msg_size = max_msg_size
+        """Bytes of one message after inflation; 0 for any number."""
         self._reader.max_frame_size = max_msg_size or None
         self._decode_text = decode_text
         self._deflater: Deflater | None = None
@@ -327,7 +329,7 @@ class WebSocketConnection:
             raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, "RSV1 on a continuation frame")
 
     def _add(self, data: bytes, *, final: bool, frame_ends: bool) -> WSMessage | Fragment | None:
-        limit = self._max_size
+        limit = self.max_msg_size
         if self._compressed:
             assert self._inflater is not None
             data = self._inflater.decompress(
@@ -336,9 +338,7 @@ class WebSocketConnection:
         self._size += len(data)
         if limit:
             if self._size > limit:
-                raise WebSocketError(
-                    WSCloseCode.MESSAGE_TOO_BIG, f"A message exceeds the limit of {limit} bytes"
-                )
+                raise too_big(limit)
             if frame_ends:
                 # The next frame is refused by what it declares, before any of it is kept.
                 self._reader.max_frame_size = limit if final else limit - self._size
@@ -360,9 +360,9 @@ class WebSocketConnection:
 
     def _streamed(self, piece: bytes | str, *, final: bool) -> Fragment | None:
         kind = _TYPES[self._kind]
-        if self._max_size:
+        if self.max_msg_size:
             self._size = 0
-            self._reader.max_frame_size = self._max_size
+            self._reader.max_frame_size = self.max_msg_size
         if final:
             self._forget_message()
         elif not piece:
@@ -388,7 +388,7 @@ class WebSocketConnection:
         self._size = 0
         self._text = None
         self._streaming = False
-        self._reader.max_frame_size = self._max_size or None
+        self._reader.max_frame_size = self.max_msg_size or None
 
     def _closed_by_peer(self, data: bytes) -> WSMessage:
         if len(data) == 1:
@@ -432,16 +432,24 @@ class WebSocketConnection:
         """
         payload = data.encode("utf-8") if isinstance(data, str) else data
         first = FIN | (_TEXT if text else _BINARY)
-        if self._deflater is not None and self.wants_deflate(len(payload), compress):
-            return self.deflated_frame(first, self.deflate(payload, level=level))
         self._check_open()
+        if self._deflater is not None and self.wants_deflate(payload, compress):
+            return self.deflated_frame(first, self.deflate(payload, level=level))
         return self._writer.frame(first, payload)
 
-    def wants_deflate(self, size: int, compress: bool | None) -> bool:
-        """Whether a message of *size* bytes is compressed; see `send_message`."""
+    def wants_deflate(self, payload: Byteish, compress: bool | int | None) -> bool:
+        """Whether a message is compressed; see `send_message`."""
         if self._deflater is None:
             return False
-        return size >= _DEFLATE_FROM if compress is None else compress
+        return len(payload) >= _DEFLATE_FROM if compress is None else bool(compress)
+
+    def check_sendable(self) -> None:
+        """Check that a whole message may be sent now.
+
+        Raises:
+            LocalProtocolError: The connection is closing, or a streamed message is under way.
+        """
+        self._check_open()
 
     def deflate(self, payload: Byteish, *, level: int | None = None) -> bytes:
         """Compress a whole message for `deflated_frame`.
@@ -452,8 +460,11 @@ class WebSocketConnection:
         return self._deflater.compress(payload, level=level)
 
     def deflated_frame(self, first: int, compressed: bytes) -> bytes:
-        """Return the frame of what `deflate` returned; *first* is FIN and the opcode."""
-        self._check_open()
+        """Return the frame of what `deflate` returned; *first* is FIN and the opcode.
+
+        `check_sendable` was called when the message was given: it may leave behind calls that
+        came later, `close` among them, if the frames leave in the order of the calls.
+        """
         return self._writer.frame(first | RSV1, compressed)
 
     def send_fragment(
@@ -532,7 +543,9 @@ class WebSocketConnection:
         return frame
 
     def _check_open(self, *, sending: bool = False) -> None:
-        if self._state is not State.OPEN:
+        # After the peer's close frame this side may still finish what it has to say, and then
+        # answers (section 5.5.1).
+        if self._close_sent or self._failed or self._state is State.CLOSED:
             raise LocalProtocolError("Cannot write to closing transport")
         if self._sending and not sending:
             raise LocalProtocolError("A streamed message is under way")
@@ -549,6 +562,13 @@ class WebSocketConnection:
 def _text_message(data: str | bytes) -> WSMessage:
     # bytes where text is not decoded: the user asked for that, and the types say str.
     return WSMessageText(WSMsgType.TEXT, data, None)  # type: ignore[arg-type]  # see above
+
+
+def too_big(limit: int) -> WebSocketError:
+    """The error for a message of more than *limit* bytes."""
+    return WebSocketError(
+        WSCloseCode.MESSAGE_TOO_BIG, f"A message exceeds the limit of {limit} bytes"
+    )
 
 
 def _bad_text(exc: UnicodeDecodeError) -> WebSocketError:

@@ -180,17 +180,19 @@ class WebSocketReader:
         return FramePart(self._first, payload, begins, self._left == 0)
 
     def _check_beginning(self) -> None:
-        """Refuse what can only be refused before the whole header has come."""
-        if self.buffered:
-            first = self._data[self._pos]
-            if first & 0x70 & ~self._allowed or first & 0x0F not in _OPCODES:
-                self._refuse(first, 0, masked=self._masked)
-        if self.buffered > 1:
-            second = self._data[self._pos + 1]
-            if (second >= 0x80) is not self._masked:
-                self._refuse(first, 0, masked=second >= 0x80)
-            if first & CONTROL and (second & 0x7F > _MAX_CONTROL or not first & FIN):
-                self._refuse_control(first, second & 0x7F)
+        """Refuse what can be refused before the whole header has come."""
+        if not self.buffered:
+            return
+        first = self._data[self._pos]
+        if first & 0x70 & ~self._allowed or first & 0x0F not in _OPCODES:
+            self._refuse(first, 0, masked=self._masked)
+        if self.buffered == 1:
+            return
+        second = self._data[self._pos + 1]
+        if (second >= 0x80) is not self._masked:
+            self._refuse(first, 0, masked=second >= 0x80)
+        if first & CONTROL and (second & 0x7F > _MAX_CONTROL or not first & FIN):
+            self._refuse_control(first, second & 0x7F)
 
     def _refuse(self, first: int, length: int, *, masked: bool) -> None:
         self._failed = True
