@@ -145,6 +145,7 @@ def test_large_answer_is_drained(serve):
 
     made = serve(handler)
     assert len(made.response.body) == 1_000_000
+    assert made.response.writes == 1, "through a writer, which waits for the peer"
     assert made.response.ended
 
 

@@ -140,8 +140,11 @@ def test_json_response():
     assert json_response({}, content_type="a/b", dumps=lambda data: "D").text == "D"
     assert json_bytes_response([1], dumps=lambda data: b"[1]").body == b"[1]"
     assert json_bytes_response([1], dumps=lambda data: b"[1]").content_type == "application/json"
+    for wrong in ({"text": "x"}, {"body": b"x"}):
+        with pytest.raises(ValueError):
+            json_response({}, **wrong)
     with pytest.raises(ValueError):
-        json_response({}, text="x")
+        json_response(text="x", body=b"x")
     with pytest.raises(ValueError):
         json_bytes_response({}, body=b"x", dumps=lambda data: b"")
 

@@ -47,6 +47,10 @@ _JSON_HEADERS: Final[CIMultiDict[str]] = CIMultiDict([
 ])
 
 
+_WAIT_ABOVE: Final = 64 * 1024
+"""Bytes of content for which it is worth waiting until the peer has taken some."""
+
+
 class Response(StreamResponse):
     """A response with its whole content.
 
@@ -233,8 +237,11 @@ class Response(StreamResponse):
             body = b""
             if hdrs.CONTENT_LENGTH in headers:
                 return False  # what a HEAD handler announces
-        elif body and hdrs.CONTENT_TYPE not in headers:
-            headers[hdrs.CONTENT_TYPE] = OCTET_STREAM
+        elif body:
+            if len(body) > _WAIT_ABOVE:
+                return False
+            if hdrs.CONTENT_TYPE not in headers:
+                headers[hdrs.CONTENT_TYPE] = OCTET_STREAM
         self._exchange = exchange
         self._request = request
         exchange.respond_complete(self._status, headers, body, reason=self._reason)
@@ -347,8 +354,13 @@ def json_response(
             raise ValueError("only one of data, text, or body should be specified")
         text = dumps(data)
     if headers is None and text is not None and content_type == "application/json":
-        response = Response(body=text.encode("utf-8"), status=status, reason=reason)
+        if body is not None:
+            raise ValueError("only one of data, text, or body should be specified")
+        # What Response(...) comes to, without making fields that are replaced at once.
+        response = Response.__new__(Response)
         response._headers = _JSON_HEADERS.copy()
+        response._body = text.encode("utf-8")
+        response._set_status(status, reason)
         return response
     return Response(
         text=text,

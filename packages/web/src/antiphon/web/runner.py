@@ -12,6 +12,7 @@ A stop has phases, each logged with counts:
 
 import abc
 import asyncio
+import selectors
 import signal
 from typing import Any, Final
 
@@ -23,8 +24,12 @@ from .sites import BaseSite
 __all__ = ("AppRunner", "BaseRunner", "GracefulExit", "ServerRunner")
 
 
+_MAX_WAITING: Final = 4096
+"""Connections waiting in listening sockets that a stop takes; what Linux lets wait by default."""
+
 _TURNS: Final = 8
-"""Turns of the loop from a readable listening socket to a request that is read, and some."""
+"""Turns of the loop from an accepted connection to a request that is read, and some: a transport is
+made, listened to, read."""
 
 
 class GracefulExit(SystemExit):
@@ -137,10 +142,7 @@ class BaseRunner(abc.ABC):
     async def _stop_listening(self, server: Server, errors: list[Exception]) -> None:
         if not self._sites:
             return
-        # Connections that the system has accepted and the loop has not would be reset, unanswered,
-        # by closing. Accept, make a transport, listen to it, read: each takes a turn of the loop.
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        await self._accept_waiting()
         count = len(self._sites)
         for site in tuple(self._sites):
             try:
@@ -148,6 +150,20 @@ class BaseRunner(abc.ABC):
             except Exception as exc:
                 errors.append(exc)
         server.logger.info("Stopping: %d listening sites closed", count)
+
+    async def _accept_waiting(self) -> None:
+        """Let the loop take what waits in the listening sockets: closing would reset it, unanswered."""
+        with selectors.DefaultSelector() as selector:
+            for site in self._sites:
+                for sock in site.sockets:
+                    selector.register(sock.fileno(), selectors.EVENT_READ)
+            # Some loops accept many in a turn, some only one. Not for ever: others may go on coming.
+            for _ in range(_MAX_WAITING):
+                if not selector.select(0):
+                    break
+                await asyncio.sleep(0)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     async def _stop_serving(self, server: Server, errors: list[Exception]) -> None:
         loop = asyncio.get_running_loop()
