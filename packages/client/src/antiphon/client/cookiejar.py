@@ -8,7 +8,6 @@ asked for last.
 
 import asyncio
 import heapq
-import ipaddress
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
@@ -23,19 +22,17 @@ from yarl import URL
 
 from antiphon.core.deprecations import warn_deprecated
 from antiphon.core.fields.cookies import (
-    MAX_COOKIE_SIZE,
     SetCookie,
     default_path,
     domain_match,
-    parse_cookie_date,
     parse_set_cookie,
     path_match,
-    quote_cookie_value,
     to_morsel,
     unquote_cookie_value,
 )
 
 from ._cookiefile import read_cookies, write_cookies
+from ._cookieforms import from_morsel, from_user, is_address, size_of
 from .options import LooseCookies
 
 __all__ = ("AbstractCookieJar", "CookieJar", "DummyCookieJar")
@@ -175,7 +172,7 @@ class _Stored:
         """Seconds since 1970."""
         self.sent_value = value = cookie.value if quote else unquote_cookie_value(cookie.value)
         self.pair = f"{cookie.name}={value}" if cookie.name else value
-        self.size = _size(self.pair) + 2
+        self.size = size_of(self.pair) + 2
         self.morsel: Morsel[str] | None = None
         self.keep_place(created)
 
@@ -354,7 +351,7 @@ class CookieJar(AbstractCookieJar):
         """The domains whose cookies may go to *host*: itself and its parents, and everybody's."""
         if not host:
             return [""]
-        if _is_address(host):
+        if is_address(host):
             return ["", host] if self._unsafe else [""]
         domains = ["", host]
         domains_known = self._domains
@@ -411,15 +408,15 @@ class CookieJar(AbstractCookieJar):
             if isinstance(value, BaseCookie):
                 self.update_cookies(value, response_url)
             elif isinstance(value, Morsel):
-                self._set(_from_morsel(value, name), response_url)
+                self._set(from_morsel(value, name), response_url)
             else:
-                self._set(_from_user(name, str(value), self._quote_cookie), response_url)
+                self._set(from_user(name, str(value), self._quote_cookie), response_url)
         self._make_room()
 
     def _set(self, cookie: SetCookie, url: URL) -> None:
         """Keep one cookie, if its sender may set it (section 5.7)."""
         host = (url.raw_host or "").lower()
-        if host and _is_address(host) and not self._unsafe:
+        if host and is_address(host) and not self._unsafe:
             return
         placed = self._domain_for(cookie, host)
         if placed is None:
@@ -454,7 +451,7 @@ class CookieJar(AbstractCookieJar):
             return (host, True) if domain == host else None
         if domain.endswith(".") or not domain_match(host, domain):
             return None
-        return domain, _is_address(host)
+        return domain, is_address(host)
 
     def _is_public(self, domain: str) -> bool:
         if "." not in domain:
@@ -631,7 +628,7 @@ class CookieJar(AbstractCookieJar):
         self._make_room()
 
     def _is_refused(self, domain: str, host_only: bool) -> bool:
-        if _is_address(domain):
+        if is_address(domain):
             return not self._unsafe
         return not host_only and self._is_public(domain)
 
@@ -676,10 +673,6 @@ class DummyCookieJar(AbstractCookieJar):
         return ""
 
 
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
-
-
 def _eviction_order(stored: _Stored) -> tuple[bool, int]:
     return (stored.secure, stored.set)
 
@@ -691,18 +684,6 @@ def _origins(given: str | URL | Iterable[str | URL] | None) -> frozenset[URL]:
         given = (given,)
     # By way of text: only that drops a port that is the scheme's own.
     return frozenset(URL(str(URL(origin).origin())) for origin in given)
-
-
-def _is_address(host: str) -> bool:
-    if ":" in host:
-        return True
-    if not host[-1:].isdigit():  # no name ends in a digit label, and few in a digit at all
-        return False
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _moment(seconds: float) -> datetime | None:
@@ -717,51 +698,3 @@ def _morsel(stored: _Stored) -> Morsel[str]:
     morsel["domain"] = stored.domain
     morsel["path"] = stored.path
     return morsel
-
-
-def _from_morsel(morsel: Morsel[Any], name: str) -> SetCookie:
-    max_age = morsel["max-age"]
-    try:
-        age = int(max_age) if max_age not in ("", None) else None
-    except ValueError:
-        age = None
-    path = str(morsel["path"] or "")
-    cookie = SetCookie(
-        name=name or morsel.key,
-        value=morsel.coded_value,
-        expires=parse_cookie_date(str(morsel["expires"])) if morsel["expires"] else None,
-        max_age=age,
-        domain=str(morsel["domain"] or "").removeprefix(".").lower() or None,
-        path=path if path.startswith("/") else None,
-        secure=bool(morsel["secure"]),
-        httponly=bool(morsel["httponly"]),
-        samesite=cast(Any, str(morsel.get("samesite") or "").capitalize() or None),
-        partitioned=bool(morsel.get("partitioned")),
-    )
-    return _checked(cookie)
-
-
-def _from_user(name: str, value: str, quote: bool) -> SetCookie:
-    if quote:
-        value = quote_cookie_value(value)
-    cookie = SetCookie(name=name, value=value)
-    if name[:2] == "__" and name.lower().startswith(("__host-", "__secure-")):
-        # Who gives a name and a value only cannot say more: keep what the name promises.
-        cookie.secure = True
-        cookie.path = "/"
-    return _checked(cookie)
-
-
-_FORBIDDEN: Final = frozenset(map(chr, (*range(32), 127, ord(";"))))
-
-
-def _checked(cookie: SetCookie) -> SetCookie:
-    """Refuse what would break out of a ``Cookie`` field."""
-    name, value = cookie.name, cookie.value
-    if not name or "=" in name or " " in name or not _FORBIDDEN.isdisjoint(name):
-        raise ValueError(f"not a cookie's name: {name[:100]!r}")
-    if not _FORBIDDEN.isdisjoint(value):
-        raise ValueError(f"not a cookie's value: {value[:100]!r}")
-    if _size(name) + _size(value) > MAX_COOKIE_SIZE:
-        raise ValueError(f"the cookie {name[:100]!r} is larger than {MAX_COOKIE_SIZE} bytes")
-    return cookie

@@ -172,7 +172,8 @@ class AsyncResolver(AbstractResolver):
             raise OSError(None, str(exc.args[-1]) if exc.args else "DNS lookup failed") from exc
         results: list[ResolveResult] = []
         for node in answer.nodes:
-            address = node.addr
+            # Any: two or four members, by family; the types of aiodns say anything but that.
+            address = cast(Any, node.addr)
             text = _text(address[0])
             if node.family == socket.AF_INET6 and len(address) > 3 and address[3]:
                 text = f"{text}%{address[3]}"
