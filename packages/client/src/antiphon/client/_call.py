@@ -30,7 +30,6 @@ class Call:
     Args:
         session: Whose call it is.
         options: Session defaults and arguments, merged.
-        traces: Who observes.
         now: Loop time of the call.
     """
 
@@ -40,12 +39,12 @@ class Call:
         self,
         session: "ClientSession",
         options: RequestOptions,
-        traces: "tuple[Trace, ...]",
         now: float,
     ) -> None:
         self.session = session
         self.options = options
-        self.traces = traces
+        self.traces: tuple[Trace, ...] = ()
+        """Who observes."""
         total = options.timeout.total
         self.deadline = now + total if total else None
         """Absolute loop time by which the response must have been read."""
@@ -102,10 +101,39 @@ class Call:
             complete = headers is not None
         if headers is None:
             headers = session.headers
+        if complete and data is None and not self.traces and options is session.plain_options:
+            request = session.request_class(
+                method,
+                target.url,
+                headers=headers,
+                session=session,
+                _target=target,
+                _options=options,
+                _complete_headers=True,
+                _plain=True,
+            )
+        else:
+            request = self._special_request(method, target, data, headers, complete)
+        request.deadline = self.deadline
+        kept = session.cookie_jar.header_for(target.url)
+        if kept or options.cookies:
+            self._add_cookies(request, kept)
+        return request
+
+    def _special_request(
+        self,
+        method: str,
+        target: Target,
+        data: Any,
+        headers: CIMultiDict[str],
+        complete: bool,
+    ) -> "ClientRequest":
+        session = self.session
+        options = self.options
         proxy = options.proxy
         if proxy is None and session.trust_env:
             proxy = proxy_from_environment(target)
-        request = session.request_class(
+        return session.request_class(
             method,
             target.url,
             headers=headers,
@@ -116,7 +144,7 @@ class Call:
             compress=options.compress,
             chunked=options.chunked,
             expect100=options.expect100,
-            loop=session.flights.loop,
+            loop=session.loop,
             proxy=proxy,
             proxy_auth=options.proxy_auth,
             session=session,
@@ -128,9 +156,6 @@ class Call:
             _options=options,
             _complete_headers=complete,
         )
-        request.deadline = self.deadline
-        self._add_cookies(request, target)
-        return request
 
     def _auth_for(self, target: Target, headers: CIMultiDict[str]) -> BasicAuth | None:
         if self.cross_origin:
@@ -144,18 +169,15 @@ class Call:
         base = session.base_target
         return session.auth if base is None or same_origin(base, target) else None
 
-    def _add_cookies(self, request: "ClientRequest", target: Target) -> None:
-        jar = self.session.cookie_jar
-        kept = jar.header_for(target.url)
+    def _add_cookies(self, request: "ClientRequest", kept: str) -> None:
         own = None if self.cross_origin else self.options.cookies
-        if not kept and not own:
-            return
         headers = request.headers
         present = "; ".join(
             (kept, *headers.popall(hdrs.COOKIE, ())) if kept else headers.popall(hdrs.COOKIE, ())
         )
         if own:
-            present = _cookies.merged(present, own, quote=getattr(jar, "quote_cookie", True))
+            quote = getattr(self.session.cookie_jar, "quote_cookie", True)
+            present = _cookies.merged(present, own, quote=quote)
         if present:
             headers[hdrs.COOKIE] = present
 

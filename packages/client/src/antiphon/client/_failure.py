@@ -19,7 +19,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .request import ClientRequest
 
-__all__ = ("content_error", "describe", "head_error", "may_resend")
+__all__ = ("IDEMPOTENT_METHODS", "content_error", "describe", "head_error")
 
 IDEMPOTENT_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """RFC 9110 section 9.2.2: doing it twice does what doing it once does."""
@@ -51,11 +51,6 @@ def describe(
         tries=timeline.tries,
         timeline=timeline,
     )
-
-
-def may_resend(request: "ClientRequest") -> bool:
-    """Whether *request* may be sent twice: idempotent, with content that can be had again."""
-    return request.method in IDEMPOTENT_METHODS and request.replayable
 
 
 def head_error(exc: BaseException, failure: Failure, request: "ClientRequest") -> BaseException:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final, final
 
 from antiphon.core.aio.exchange import ClientExchange
 
-from ._failure import content_error, describe
+from ._failure import IDEMPOTENT_METHODS, content_error, describe
 from .errors import (
     ClientConnectionError,
     Failure,
     ServerTimeoutError,
     SocketTimeoutError,
 )
-from .options import ClientTimeout
 
 if TYPE_CHECKING:
     from .connector.base import Connection
+    from .request import ClientRequest
 
 __all__ = ("Flight", "Flights")
 
@@ -39,50 +39,44 @@ class Flight:
         exchange: The exchange.
         connection: What it goes over; given back once.
         flights: Where it is looked after.
-        timeout: Its time limits.
-        deadline: Absolute loop time by which it must be done.
-        replayable: Whether the request could be sent again; for the texts of errors.
+        request: What is sent; only what is needed of it is kept.
     """
 
-    __slots__ = (
-        "connection",
-        "deadline",
-        "exchange",
-        "finished",
-        "flights",
-        "owns_content",
-        "replayable",
-        "responded",
-        "timeout",
-        "upload",
-        "write_mark",
-    )
+    # Most of these are never set: the class has the defaults.
+    responded = False
+    """Whether the response's head has come."""
+    finished = False
+    """Whether the connection was given back."""
+    upload: asyncio.Task[None] | None = None
+    """The task that sends content, while there is one."""
+    owns_content = False
+    """Whether the upload closes the content at its end: the call has been answered."""
+    write_mark: tuple[float, int] | None = None
+    """Loop time of the last progress of the upload, and bytes sent by then."""
 
     def __init__(
         self,
         exchange: ClientExchange,
         connection: "Connection",
         flights: "Flights",
-        timeout: ClientTimeout,
-        deadline: float | None,
-        replayable: bool,
+        request: "ClientRequest",
     ) -> None:
         self.exchange = exchange
         self.connection = connection
         self.flights = flights
-        self.timeout = timeout
-        self.deadline = deadline
-        self.replayable = replayable
-        self.responded = False
-        """Whether the response's head has come."""
-        self.finished = False
-        """Whether the connection was given back."""
-        self.upload: asyncio.Task[None] | None = None
-        """The task that sends content, while there is one."""
-        self.owns_content = False
-        """Whether the upload closes the content at its end: the call has been answered."""
-        self.write_mark: tuple[float, int] | None = None
-        """Loop time of the last progress of the upload, and bytes sent by then."""
+        self.timeout = request.options.timeout
+        """Time limits."""
+        self.deadline = request.deadline
+        """Absolute loop time by which it must be done."""
+        self.method = request.method
+        self.payload = request.payload
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the request may be sent twice: idempotent, with content to be had again."""
+        return self.method in IDEMPOTENT_METHODS and (
+            self.payload is None or self.payload.replayable
+        )
 
     # -- ends
 

@@ -2,24 +2,24 @@
 
 ::
 
-    follow        redirects: the next request, or this response
-      middlewares   the user's functions
-        resend        one silent second try over another connection
-          send_once     one connection, one exchange, one response
+    follow                redirects: the next request, or this response
+      middlewares           the user's functions
+        Sender.send           one silent second try over another connection
+          Sender._send_once     one connection, one exchange, one response
 
 The second try is inside: it is about connections. Were it outside, a
 redirect's earlier hops would be made twice, and middlewares would see it.
 """
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import TYPE_CHECKING, Final, final
 
 from antiphon.core import hdrs
 from antiphon.core.aio.exchange import Timeline
-from antiphon.core.http import RawResponseMessage
 
 from . import _upload
-from ._failure import head_error, may_resend
-from ._flights import Flight
+from ._failure import head_error
+from ._flights import Flight, Flights
 from .errors import (
     ClientConnectionResetError,
     ClientOSError,
@@ -32,19 +32,21 @@ from .redirects import REDIRECT_STATUSES, carried_headers, next_hop
 
 if TYPE_CHECKING:
     from ._call import Call
-    from .connector.base import Connection
+    from .connector.base import BaseConnector, Connection
+    from .cookiejar import AbstractCookieJar
     from .request import ClientRequest
     from .response import ClientResponse
+    from .session import ClientSession
 
-__all__ = ("follow", "resend", "send_once")
+__all__ = ("Sender", "close_content", "follow")
 
 _LOST: Final = (ServerDisconnectedError, ClientOSError, ClientConnectionResetError)
 
 
 async def follow(
-    call: "Call", request: "ClientRequest", send: ClientHandlerType
+    call: "Call", request: "ClientRequest", response: "ClientResponse", send: ClientHandlerType
 ) -> "ClientResponse":
-    """Send *request*, and what redirects make of it; return the response that is none.
+    """Follow *response*, which answers *request*, through all redirects.
 
     Raises:
         TooManyRedirects: There were more than the call allows.
@@ -53,16 +55,13 @@ async def follow(
     """
     options = call.options
     history: list[ClientResponse] = []
-    while True:
-        response = await send(request)
-        if response.status not in REDIRECT_STATUSES or not options.allow_redirects:
-            break
+    while response.status in REDIRECT_STATUSES:
         location = response.headers.get(hdrs.LOCATION) or response.headers.get(hdrs.URI)
         if not location:
             break  # RFC 9110 section 15.4: nothing says where, so the user sees it
         for trace in request.traces:
             await trace.send_request_redirect(
-                request.method, request.url.with_fragment(None), request.headers, response
+                request.method, request.url, request.headers, response
             )
         history.append(response)
         response.release()
@@ -75,6 +74,7 @@ async def follow(
                 headers=response.headers,
             )
         request = await _next_request(call, request, response, location)
+        response = await send(request)
     if history:
         response._history = tuple(history)
     return response
@@ -105,130 +105,129 @@ async def _next_request(
     return await call.next_request(hop.method, hop.target, None if hop.drops_content else payload)
 
 
-async def resend(request: "ClientRequest") -> "ClientResponse":
-    """Send *request*; once more if a reused connection turns out to be dead.
+@final
+class Sender:
+    """Sends the requests of one session.
 
-    Only if no byte of an answer was seen, and doing it twice does no harm: the server may
-    have closed the idle connection just when the request was on its way.
+    Args:
+        session: Whose requests they are.
+        connector: Where connections come from.
+        jar: Where cookies go.
+        loop: The session's loop.
     """
-    try:
-        return await send_once(request)
-    except _LOST as exc:
-        failure = exc.failure
-        # `uses` counts this request: 1 means the connection was new, and the server is down.
-        if failure is None or failure.uses < 2 or not failure.resend_safe:
+
+    __slots__ = ("connector", "flights", "jar", "loop", "response_class", "session")
+
+    def __init__(
+        self,
+        session: "ClientSession",
+        connector: "BaseConnector",
+        jar: "AbstractCookieJar",
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.session = session
+        self.connector = connector
+        self.jar = jar
+        self.loop = loop
+        self.response_class = session.response_class
+        self.flights = Flights(loop)
+        """The exchanges under way."""
+
+    async def send(self, request: "ClientRequest") -> "ClientResponse":
+        """Send *request*; once more if a reused connection turns out to be dead.
+
+        Only if no byte of an answer was seen, and doing it twice does no harm: the server may
+        have closed the idle connection just when the request was on its way.
+
+        Raises:
+            ClientConnectorError: No connection could be made.
+            ClientConnectionError: It was lost before a response came.
+            ClientResponseError: What came is no response.
+            ServerTimeoutError: A time limit passed.
+        """
+        try:
+            return await self._send_once(request, 1)
+        except _LOST as exc:
+            failure = exc.failure
+            # `uses` counts this request: 1 means the connection was new, and the server is down.
+            if failure is None or failure.uses < 2 or not failure.resend_safe:
+                raise
+        return await self._send_once(request, 2)
+
+    async def _send_once(self, request: "ClientRequest", tries: int) -> "ClientResponse":
+        options = request.options
+        now = self.loop.time()
+        timeline = Timeline(now)
+        timeline.tries = tries
+        key = request.connection_key
+        traces = request.traces
+        if options.upload_tracker is not None:
+            options.upload_tracker.begin()
+        connection = None if traces or tries > 1 else self.connector.take_idle(key)
+        if connection is None:
+            connection = await self.connector.connect(
+                key,
+                request=request,
+                traces=traces,
+                timeout=options.timeout,
+                timeline=timeline,
+                deadline=request.deadline,
+            )
+        flight = self._open(request, connection, timeline)
+        exchange = flight.exchange
+        self.flights.add(flight, now)
+        try:
+            for trace in traces:
+                await trace.send_request_headers(request.method, request.url, request.headers)
+            message = await exchange.response()
+        except BaseException as exc:
+            # Also for a cancellation: in this very step the connection is closed and its slot
+            # free.
+            error = head_error(exc, flight.failure(), request)
+            flight.abort()
+            if error is exc:
+                raise
+            raise error from exc
+        response = (request.response_class or self.response_class)(
+            request.method, request.url, traces=traces, loop=self.loop, session=self.session
+        )
+        response.begin(request, flight, message)
+        request.response = response
+        cookies = response.headers.getall(hdrs.SET_COOKIE, None)
+        if cookies:
+            self.jar.update_from_headers(cookies, request.url)
+        if exchange.done:
+            flight.finish()
+        else:
+            flight.responded = True
+            exchange.add_done_callback(flight.finish)
+        return response
+
+    def _open(
+        self, request: "ClientRequest", connection: "Connection", timeline: Timeline
+    ) -> Flight:
+        options = request.options
+        try:
+            plan = request.content_plan()
+            exchange = connection.http.open(
+                request.head(),
+                length=plan.length,
+                body=plan.body,
+                chunked=plan.chunked,
+                decompress=options.auto_decompress,
+                read_bufsize=options.read_bufsize,
+                timeline=timeline,
+                deadline=request.deadline,
+            )
+        except BaseException:
+            # Refused before a byte was written: a method, target, name or value that cannot be
+            # sent (CVE-2023-49081, CVE-2023-49082).
+            connection.release()
             raise
-    return await send_once(request, tries=2)
-
-
-async def send_once(request: "ClientRequest", tries: int = 1) -> "ClientResponse":
-    """Send *request* over one connection and wait for the response's head.
-
-    Raises:
-        ClientConnectorError: No connection could be made.
-        ClientConnectionError: It was lost before a response came.
-        ClientResponseError: What came is no response.
-        ServerTimeoutError: A time limit passed.
-    """
-    session = request.session
-    assert session is not None
-    connector = session.open_connector()
-    flights = session.flights
-    now = flights.loop.time()
-    timeline = Timeline(now)
-    timeline.tries = tries
-    key = request.connection_key
-    traces = request.traces
-    tracker = request.options.upload_tracker
-    if tracker is not None:
-        tracker.begin()
-    connection = None if traces or tries > 1 else connector.take_idle(key)
-    if connection is None:
-        connection = await connector.connect(
-            key,
-            request=request,
-            traces=traces,
-            timeout=request.options.timeout,
-            timeline=timeline,
-            deadline=request.deadline,
-        )
-    flight, message = await _exchange(request, connection, timeline, now)
-    response = _response_to(request, flight, message)
-    if flight.exchange.done:
-        flight.finish()
-    else:
-        flight.responded = True
-        flight.exchange.add_done_callback(flight.finish)
-    return response
-
-
-async def _exchange(
-    request: "ClientRequest", connection: "Connection", timeline: Timeline, now: float
-) -> tuple[Flight, RawResponseMessage]:
-    options = request.options
-    plan = request.content_plan()
-    try:
-        exchange = connection.http.open(
-            request.head(),
-            length=plan.length,
-            body=plan.body,
-            chunked=plan.chunked,
-            decompress=options.auto_decompress,
-            read_bufsize=options.read_bufsize,
-            timeline=timeline,
-            deadline=request.deadline,
-        )
-    except BaseException:
-        # Refused before a byte was written: a method, target, name or value that cannot be
-        # sent (CVE-2023-49081, CVE-2023-49082).
-        connection.release()
-        raise
-    session = request.session
-    assert session is not None
-    flights = session.flights
-    flight = Flight(
-        exchange,
-        connection,
-        flights,
-        options.timeout,
-        request.deadline,
-        may_resend(request),
-    )
-    flights.add(flight, now)
-    try:
+        flight = Flight(exchange, connection, self.flights, request)
         if plan.streamed:
-            flight.upload = _upload.start(request, flight, plan, flights.loop)
-        for trace in request.traces:
-            await trace.send_request_headers(request.method, request.url, request.headers)
-            if plan.body:
-                await trace.send_request_chunk_sent(request.method, request.url, plan.body)
-        return flight, await exchange.response()
-    except BaseException as exc:
-        # Also for a cancellation: in this very step the connection is closed and its slot free.
-        error = head_error(exc, flight.failure(), request)
-        flight.abort()
-        if error is exc:
-            raise
-        raise error from exc
-
-
-def _response_to(
-    request: "ClientRequest", flight: Flight, message: RawResponseMessage
-) -> "ClientResponse":
-    session = request.session
-    assert session is not None
-    make = request.response_class or session.response_class
-    response = make(
-        request.method,
-        request.url,
-        traces=request.traces,
-        loop=flight.flights.loop,
-        session=session,
-    )
-    response.begin(request, flight, message)
-    request.response = response
-    session.keep_cookies(response)
-    return response
+            flight.upload = _upload.start(request, flight, plan, self.loop)
+        return flight
 
 
 async def close_content(request: "ClientRequest", response: "ClientResponse | None") -> None:

@@ -123,35 +123,32 @@ class ClientRequest:
     ALL_METHODS: ClassVar[frozenset[str]] = GET_METHODS | POST_METHODS | {hdrs.METH_DELETE}
     DEFAULT_HEADERS: ClassVar[Mapping[str, str]] = auto_headers()
 
-    __slots__ = (
-        "__weakref__",
-        "_key",
-        "_payload",
-        "_target",
-        "auth",
-        "chunked",
-        "compress",
-        "cross_origin",
-        "deadline",
-        "expect100",
-        "headers",
-        "loop",
-        "method",
-        "options",
-        "original_url",
-        "proxy",
-        "proxy_auth",
-        "proxy_headers",
-        "response",
-        "response_class",
-        "server_hostname",
-        "session",
-        "skip_auto_headers",
-        "ssl",
-        "traces",
-        "url",
-        "version",
-    )
+    # Most of these are never set: the class has the defaults.
+    auth: BasicAuth | None = None
+    chunked: bool | None = None
+    compress: str | None = None
+    """The content coding to apply."""
+    cross_origin = False
+    """Whether a redirect led here from another origin: credentials stay behind."""
+    deadline: float | None = None
+    """Absolute loop time by which everything must be done."""
+    expect100 = False
+    """Whether to ask before content is sent (RFC 9110 section 10.1.1)."""
+    loop: asyncio.AbstractEventLoop | None = None
+    proxy: URL | None = None
+    proxy_auth: BasicAuth | None = None
+    proxy_headers: CIMultiDict[str] | None = None
+    response: "ClientResponse | None" = None
+    """The response, once there is one."""
+    response_class: "type[ClientResponse] | None" = None
+    server_hostname: str | None = None
+    skip_auto_headers: frozenset[str] = _NO_NAMES
+    ssl: SSLOption = True
+    traces: "tuple[Trace, ...]" = ()
+    version: HttpVersion = HttpVersion11
+
+    _key: ConnectionKey | None = None
+    _payload: Payload | None = None
 
     def __init__(
         self,
@@ -182,57 +179,45 @@ class ClientRequest:
         _target: Target | None = None,
         _options: RequestOptions = _DEFAULT_OPTIONS,
         _complete_headers: bool = False,
+        _plain: bool = False,
     ) -> None:
         self.method = method if method in _KNOWN_METHODS else _checked_method(method)
         target = resolve(url) if _target is None else _target
         if params:
             target = with_params(target, params)
         self._target = target
-        self._key: ConnectionKey | None = None
         self.url = target.url
         """Where to, without a fragment. Setting it moves the request, ``Host`` with it."""
-        self.original_url = target.real_url
-        """Where to, as it was asked for."""
         self.session = session
-        self.loop = loop
-        self.response_class = response_class
-        self.response: ClientResponse | None = None
-        self.traces: tuple[Trace, ...] = tuple(traces) if traces else ()
-        self.ssl = ssl
-        self.server_hostname = server_hostname
         self.options = _options
         """Time limits and the like."""
-        self.deadline: float | None = None
-        """Absolute loop time by which everything must be done."""
-        self.cross_origin = False
-        """Whether a redirect led here from another origin: credentials stay behind."""
         self.headers: CIMultiDict[str] = CIMultiDict() if headers is None else CIMultiDict(headers)
         """Fields as they will be sent. Framing fields are shown here and decided below."""
-        self.skip_auto_headers = _NO_NAMES
         if not _complete_headers:
             self.update_auto_headers(skip_auto_headers)
-        self.version = version
-        self.auth: BasicAuth | None = None
         if auth is not None or target.login is not None:
             self.update_auth(auth)
-        self.proxy = proxy
-        self.proxy_auth: BasicAuth | None = None
-        self.proxy_headers: CIMultiDict[str] | None = None
+        if _plain:
+            return
+        self.loop = loop
+        self.version = version
+        self.ssl = ssl
+        self.server_hostname = server_hostname
+        self.response_class = response_class
+        self.chunked = chunked
+        self.expect100 = expect100
+        if traces:
+            self.traces = tuple(traces)
         if proxy is not None or proxy_auth is not None:
             self.update_proxy(proxy, proxy_auth, proxy_headers)
         if cookies:
             self.update_cookies(cookies)
-        self._payload: Payload | None = None
-        self.compress: str | None = None
-        self.chunked = chunked
-        self.expect100 = expect100
-        """Whether to ask before content is sent (RFC 9110 section 10.1.1)."""
         if data is not None:
             self.update_content_encoding(data, compress)
             self.update_body_from_data(data)
-        elif chunked or not _complete_headers:
+        else:
             self.update_transfer_encoding()
-        if not _complete_headers and hdrs.EXPECT in self.headers:
+        if hdrs.EXPECT in self.headers:
             self.update_expect_continue(expect100)
 
     # -- what a request is made of
@@ -430,6 +415,11 @@ class ClientRequest:
         self.expect100 = expect or said
 
     # -- what it comes to
+
+    @property
+    def original_url(self) -> URL:
+        """Where to, as it was asked for."""
+        return self._target.real_url
 
     @property
     def body(self) -> Payload | bytes:

@@ -82,29 +82,27 @@ class ClientResponse:
     ATTRS: ClassVar[frozenset[str]] = frozenset()
     """Names that may be set on a response; there for old code, nothing is refused."""
 
-    __slots__ = (
-        "__weakref__",
-        "_body",
-        "_cookies",
-        "_exchange",
-        "_flight",
-        "_headers",
-        "_history",
-        "_loop",
-        "_message",
-        "_raw_headers",
-        "_request",
-        "_request_info",
-        "_session",
-        "_source_traceback",
-        "_traces",
-        "_url",
-        "content",
-        "method",
-        "reason",
-        "status",
-        "version",
-    )
+    # Most of these are never set: the class has the defaults.
+    version: HttpVersion | None = None
+    """The response's HTTP version."""
+    status: int = 0
+    """The status code."""
+    reason: str | None = None
+    """The reason phrase."""
+    content: StreamReader = EMPTY_PAYLOAD
+    """The content as a stream, decoded."""
+
+    _history: "tuple[ClientResponse, ...]" = ()
+    _body: bytes | None = None
+    _headers: CIMultiDictProxy[str] | None = None
+    _raw_headers: RawHeaders | None = None
+    _cookies: SimpleCookie | None = None
+    _message: RawResponseMessage | None = None
+    _exchange: ClientExchange | None = None
+    _flight: "Flight | None" = None
+    _request: "ClientRequest | None" = None
+    _request_info: RequestInfo | None = None
+    _source_traceback: traceback.StackSummary | None = None
 
     def __init__(
         self,
@@ -122,29 +120,12 @@ class ClientResponse:
     ) -> None:
         self.method = method
         """The request's method."""
-        self.version: HttpVersion | None = None
-        """The response's HTTP version."""
-        self.status: int = 0
-        """The status code."""
-        self.reason: str | None = None
-        """The reason phrase."""
-        self.content: StreamReader = EMPTY_PAYLOAD
-        """The content as a stream, decoded."""
         self._url = url
-        self._request_info = request_info
         self._traces = traces or ()
         self._loop = loop
         self._session = session
-        self._history: tuple[ClientResponse, ...] = ()
-        self._body: bytes | None = None
-        self._headers: CIMultiDictProxy[str] | None = None
-        self._raw_headers: RawHeaders | None = None
-        self._cookies: SimpleCookie | None = None
-        self._message: RawResponseMessage | None = None
-        self._exchange: ClientExchange | None = None
-        self._flight: Flight | None = None
-        self._request: ClientRequest | None = None
-        self._source_traceback: traceback.StackSummary | None = None
+        if request_info is not None:
+            self._request_info = request_info
 
     def begin(
         self, request: "ClientRequest", flight: "Flight", message: RawResponseMessage
@@ -368,10 +349,7 @@ class ClientResponse:
             await self.wait_for_close()
 
     def __del__(self) -> None:
-        try:
-            flight = self._flight
-        except AttributeError:  # a subclass whose constructor failed
-            return
+        flight = self._flight
         if flight is None or flight.finished:
             return
         loop = flight.flights.loop

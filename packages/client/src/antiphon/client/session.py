@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, Unpack, cast, final
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, Unpack, final
 
 from multidict import CIMultiDict, getversion, istr
 from yarl import URL
@@ -29,7 +29,7 @@ from .connector.tcp import TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .environment import NetrcFile
 from .errors import ClientConnectionError, InvalidUrlClientError
-from .middlewares import ClientMiddlewareType, wrap
+from .middlewares import ClientHandlerType, ClientMiddlewareType, wrap
 from .options import (
     DEFAULT_TIMEOUT,
     ClientTimeout,
@@ -91,16 +91,16 @@ class RequestContext(Generic[_T]):
         return self._coroutine.__await__()
 
     async def __aenter__(self) -> _T:
-        self._result: Any = await self._coroutine
-        return cast(_T, await self._result.__aenter__())
+        self._result = await self._coroutine
+        return self._result
 
-    async def __aexit__(
+    def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         tb: TracebackType | None,
-    ) -> None:
-        await self._result.__aexit__(exc_type, exc, tb)
+    ) -> Awaitable[Any]:
+        return self._result.__aexit__(exc_type, exc, tb)
 
 
 class ClientSession:
@@ -203,16 +203,19 @@ class ClientSession:
         self._source_traceback: traceback.StackSummary | None = None
         running = asyncio._get_running_loop()
         self._loop = loop or running
-        self._flights: Flights | None = None
+        self._sender: _send.Sender | None = None
         if self._loop is not None and self._loop.get_debug():
             self._source_traceback = traceback.extract_stack(sys._getframe(1))
         if connector is None:
             connector = TCPConnector()
         self._connector = connector
         self._connector_owner = connector_owner
-        self._cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
+        self.allowed_schemes = connector.allowed_protocol_schema_set
+        """URL schemes that the connector can be used for."""
+        self.cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
+        """Where cookies are kept."""
         if cookies:
-            self._cookie_jar.update_cookies(cookies)
+            self.cookie_jar.update_cookies(cookies)
         self._headers: CIMultiDict[str] = CIMultiDict(headers or ())
         self._skipped = frozenset(istr(name) for name in skip_auto_headers or ())
         self._complete: CIMultiDict[str] | None = None
@@ -234,6 +237,7 @@ class ClientSession:
         self._trace_configs = list(trace_configs or ())
         for config in self._trace_configs:
             config.freeze()
+        self._is_observed = bool(self._trace_configs)
         self.fallback_charset_resolver = fallback_charset_resolver
         """Names the charset of text whose response does not."""
         self._options = RequestOptions(
@@ -250,7 +254,20 @@ class ClientSession:
             middlewares=tuple(middlewares),
             max_size=max_size,
         )
+        self.plain_options = self._options if self._is_plain() else None
+        """The options of requests that ask for nothing special, if there are such."""
         self._closed = False
+
+    def _is_plain(self) -> bool:
+        options = self._options
+        return (
+            options.proxy is None
+            and options.proxy_auth is None
+            and self._auth is None
+            and options.ssl is True
+            and self._version == HttpVersion11
+            and not self._trust_env
+        )
 
     # -- verbs
 
@@ -321,40 +338,59 @@ class ClientSession:
     async def _request(
         self, method: str, str_or_url: StrOrURL, **kwargs: Unpack[RequestArguments]
     ) -> ClientResponse:
-        flights = self._flights
-        if self._closed or flights is None or flights.loop is not asyncio._get_running_loop():
-            flights = self._bind()
+        sender = self._sender
+        if sender is None or sender.loop is not asyncio._get_running_loop():
+            sender = self._bind()
         options = self._options.merged(kwargs, stacklevel=2)
-        call = Call(self, options, (), flights.loop.time())
-        if self._trace_configs or options.middlewares or callable(options.raise_for_status):
-            return await self._observed(call, method, str_or_url)
-        return await self._perform(call, method, self._resolve(str_or_url), _send.resend)
+        call = Call(self, options, sender.loop.time())
+        if self._is_observed or options.middlewares or callable(options.raise_for_status):
+            return await self._observed(call, method, str_or_url, sender)
+        request = call.first_request(method, self._resolve(str_or_url))
+        if options.data is not None or options.json is not None or self._trust_env:
+            return await self._perform(call, request, sender.send)
+        response = await sender.send(request)
+        if response.status >= 300:
+            response = await self._judged(call, request, response, sender.send)
+        return response
 
     async def _perform(
-        self,
-        call: Call,
-        method: str,
-        target: Target,
-        send: Callable[[ClientRequest], Awaitable[ClientResponse]],
+        self, call: Call, request: ClientRequest, send: ClientHandlerType
     ) -> ClientResponse:
-        request = call.first_request(method, target)
-        if self._trust_env:
-            await call.apply_netrc(request)
+        """Send *request*, follow redirects, and see to it that content is closed."""
         tracker = call.options.upload_tracker
         if tracker is not None:
             tracker.bind()
         response: ClientResponse | None = None
         try:
-            response = await _send.follow(call, request, send)
+            if self._trust_env:
+                await call.apply_netrc(request)
+            response = await send(request)
+            if response.status >= 300:
+                response = await self._judged(call, request, response, send)
         finally:
             payload = request.payload
             if tracker is not None or (payload is not None and not payload.autoclose):
                 await _send.close_content(request, response)
-        if response.status >= 400 and call.options.raise_for_status is True:
+        return response
+
+    async def _judged(
+        self,
+        call: Call,
+        request: ClientRequest,
+        response: ClientResponse,
+        send: ClientHandlerType,
+    ) -> ClientResponse:
+        """Follow redirects, and raise for an error status if that is wanted."""
+        options = call.options
+        if options.allow_redirects:
+            response = await _send.follow(call, request, response, send)
+        if response.status >= 400 and options.raise_for_status is True:
             await response.checked()
         return response
 
-    async def _observed(self, call: Call, method: str, str_or_url: StrOrURL) -> ClientResponse:
+    async def _observed(
+        self, call: Call, method: str, str_or_url: StrOrURL, sender: _send.Sender
+    ) -> ClientResponse:
         """Make a request that the user's own functions take part in: they count as its time."""
         options = call.options
         async with asyncio.timeout_at(call.deadline):
@@ -364,17 +400,20 @@ class ClientSession:
                 for config in self._trace_configs
             )
             headers = self.headers_with(options.headers)
-            url = target.url
+            method = method.upper()
             for trace in traces:
-                await trace.send_request_start(method.upper(), url, headers)
+                await trace.send_request_start(method, target.url, headers)
             try:
-                send = wrap(_send.resend, options.middlewares)
-                response = await self._perform(call, method, target, send)
+                request = call.first_request(method, target)
+                if options.middlewares:
+                    request.headers.setdefault(hdrs.HOST, target.authority)
+                send = wrap(sender.send, options.middlewares)
+                response = await self._perform(call, request, send)
                 if callable(options.raise_for_status):
-                    await _judged(response, options.raise_for_status)
+                    await _judge(response, options.raise_for_status)
             except BaseException as exc:
                 for trace in traces:
-                    await trace.send_request_exception(method.upper(), url, headers, exc)
+                    await trace.send_request_exception(method, target.url, headers, exc)
                 raise
             for trace in traces:
                 await trace.send_request_end(response.method, response.url, headers, response)
@@ -394,41 +433,25 @@ class ClientSession:
         except ValueError as exc:
             raise InvalidUrlClientError(str_or_url, str(exc)) from exc
 
-    def _bind(self) -> Flights:
-        if self.closed:
+    def _bind(self) -> _send.Sender:
+        connector = self._connector
+        if self._closed or connector is None or connector.closed:
             raise RuntimeError("Session is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
             raise RuntimeError("Session belongs to another event loop")
-        if self._flights is None:
-            self._flights = Flights(loop)
-        return self._flights
+        if self._sender is None:
+            self._sender = _send.Sender(self, connector, self.cookie_jar, loop)
+        return self._sender
 
     # -- what the layers below ask
 
     @property
     def flights(self) -> Flights:
         """The exchanges under way."""
-        flights = self._flights
-        return self._bind() if flights is None else flights
-
-    def open_connector(self) -> BaseConnector:
-        """Return the connector.
-
-        Raises:
-            RuntimeError: The session is closed.
-        """
-        connector = self._connector
-        if connector is None or self._closed:
-            raise RuntimeError("Session is closed")
-        return connector
-
-    @property
-    def allowed_schemes(self) -> frozenset[str]:
-        """URL schemes that the connector can be used for."""
-        return self.open_connector().allowed_protocol_schema_set
+        return (self._sender or self._bind()).flights
 
     def complete_headers(self) -> CIMultiDict[str] | None:
         """Return the fields of a request that sets none; ``None`` if they need a closer look."""
@@ -459,12 +482,6 @@ class ClientSession:
         """Return the names of fields not to be added by themselves."""
         return self._skipped if not names else self._skipped.union(istr(name) for name in names)
 
-    def keep_cookies(self, response: ClientResponse) -> None:
-        """Put what *response* sets into the jar."""
-        values = response.headers.getall(hdrs.SET_COOKIE, None)
-        if values:
-            self._cookie_jar.update_from_headers(values, response.url)
-
     # -- WebSockets
 
     # -- properties
@@ -485,11 +502,6 @@ class ClientSession:
         return self._connector_owner
 
     @property
-    def cookie_jar(self) -> AbstractCookieJar:
-        """Where cookies are kept."""
-        return self._cookie_jar
-
-    @property
     def version(self) -> HttpVersion:
         """The HTTP version spoken."""
         return self._version
@@ -497,7 +509,7 @@ class ClientSession:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop."""
-        return self._loop or asyncio.get_running_loop()
+        return asyncio.get_running_loop() if self._loop is None else self._loop
 
     @property
     def base_url(self) -> URL | None:
@@ -563,6 +575,7 @@ class ClientSession:
     def detach(self) -> None:
         """Let go of the connector without closing it; the session is closed then."""
         self._connector = None
+        self._sender = None
 
     async def close(self) -> None:
         """Close the session, and its connector if it owns that.
@@ -573,13 +586,13 @@ class ClientSession:
             return
         self._closed = True
         connector, self._connector = self._connector, None
-        flights = self._flights
-        if flights is not None:
-            flights.stop()
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.flights.stop()
         if connector is None or not self._connector_owner:
             return
-        if flights is not None:
-            flights.abort_all(_closed_under)
+        if sender is not None:
+            sender.flights.abort_all(_closed_under)
         closing = connector.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -630,7 +643,7 @@ class ClientSession:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
-        under_way = 0 if self._flights is None else len(self._flights)
+        under_way = 0 if self._sender is None else len(self._sender.flights)
         return f"<{type(self).__name__} {state} under_way={under_way} {self._connector!r}>"
 
 
@@ -638,7 +651,7 @@ _LOOKED_AT: Final = (hdrs.EXPECT, hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING)
 """Session-wide fields that need a closer look with every request."""
 
 
-async def _judged(
+async def _judge(
     response: ClientResponse, judge: Callable[[ClientResponse], Awaitable[None]]
 ) -> None:
     try:
