@@ -10,7 +10,7 @@ import re
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 
 from antiphon.core.deprecations import warn_deprecated
 
