@@ -35,6 +35,7 @@ _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _PING: Final = WSMsgType.PING
 _CLOSE: Final = WSMsgType.CLOSE
+_ERROR: Final = WSMsgType.ERROR
 
 _GRACE: Final = 1.0
 """Seconds that the application has to take what came before the peer's close frame, and to answer
@@ -75,8 +76,10 @@ class WebSocketChannel:
         "_connection",
         "_deaf",
         "_discarding",
+        "_ended",
         "_error",
         "_exception",
+        "_failure",
         "_heartbeat",
         "_hung_up",
         "_last_read",
@@ -136,9 +139,11 @@ class WebSocketChannel:
         self._discarding = False  # we close: what the peer says is of no interest any more
         self._deaf = False  # it has said its last
         self._hung_up = False
-        self._lost = False
+        self._lost = False  # nothing reaches it any more
+        self._ended = False  # the channel said so
         self._close_code: int | None = None
         self._exception: BaseException | None = None
+        self._failure: WebSocketError | None = None
         self._close_waiters: list[asyncio.Future[None]] = []
         # Absolute loop times, infinite for never; one timer for the earliest of them.
         self._timer: asyncio.TimerHandle | None = None
@@ -174,7 +179,7 @@ class WebSocketChannel:
     @property
     def closed(self) -> bool:
         """Whether nothing can be sent any more."""
-        return self._connection.close_sent or self._lost or self._exception is not None
+        return self._connection.close_sent or self._lost
 
     @property
     def close_code(self) -> int | None:
@@ -279,7 +284,7 @@ class WebSocketChannel:
         kind = event[0]
         if kind is _TEXT or kind is _BINARY:
             self._size -= len(event[1])
-        elif kind is _CLOSE and self._autoclose:
+        elif (kind is _CLOSE and self._autoclose) or kind is _ERROR:
             self._reply()
         if (
             self._paused
@@ -345,7 +350,7 @@ class WebSocketChannel:
         self._connection.receive_eof()
         if self._exception is None and not self._connection.close_received:
             self._exception = exc
-        self._lost = self._deaf = True
+        self._lost = self._deaf = self._ended = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -411,22 +416,52 @@ class WebSocketChannel:
             self._handshake_done()
             return False
         if self._autoclose:
-            if self._queue or self._waiter is None or self._waiter.done():
-                # What came before has not been taken, or is being answered: `async for` with an
-                # answer to each message works to the last of them.
-                self._reply_by = self._loop.time() + _GRACE
-                self._arm(self._reply_by)
-            else:
-                self._reply()
+            self._reply_in_turn()
         return True
 
+    def _fail(self, error: WebSocketError) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7): the peer broke the protocol."""
+        self._deaf = True
+        self._exception = self._failure = error
+        self._close_code = error.code
+        if self._paused:
+            self._paused = False
+            self._channel.resume_reading()
+        if self._discarding:
+            self._wait_for_end(_GRACE)  # the peer has our close frame
+            return
+        self._reply_in_turn()
+        self._queue.append(WSMessageError(WSMsgType.ERROR, error, None))
+        self._wake()
+
+    def _reply_in_turn(self) -> None:
+        """Send our close frame when the application has come to the end of what was received.
+
+        That is now if it waits. Otherwise it may be answering what came before, and ``async for``
+        with an answer to each message shall work to the last of them.
+        """
+        if self._queue or self._waiter is None or self._waiter.done():
+            self._reply_by = self._loop.time() + _GRACE
+            self._arm(self._reply_by)
+        else:
+            self._reply()
+
     def _reply(self) -> None:
-        """Answer the peer's close frame."""
+        """Answer the peer's close frame, or tell it what was wrong."""
         self._reply_by = math.inf
-        if not self._connection.close_sent and not self._lost:
-            code = self._connection.close_code
-            self._outbox.put(self._connection.close(code or WSCloseCode.OK))
+        connection = self._connection
+        failure = self._failure
+        if connection.close_sent or self._lost:
+            return
+        if failure is None:
+            self._outbox.put(connection.close(connection.close_code or WSCloseCode.OK))
             self._handshake_done()
+        else:
+            self._outbox.put(connection.close(failure.code, str(failure)))
+            # Not closed at once: what the peer still sends would be answered with a reset, and
+            # that may overtake the close frame.
+            self._outbox.then(self._channel.write_eof)
+            self._wait_for_end(_GRACE)
 
     def _handshake_done(self) -> None:
         # RFC 6455 section 7.1.1: the server ends the connection, the client waits for that.
@@ -459,29 +494,13 @@ class WebSocketChannel:
         else:
             self._give_up(TimeoutError("The closing handshake took too long"), tell=False)
 
-    def _fail(self, error: WebSocketError) -> None:
-        """Fail the connection (RFC 6455 section 7.1.7): the peer broke the protocol."""
-        connection = self._connection
-        self._exception = error
-        self._close_code = error.code
-        self._deaf = True
-        self._queue.append(WSMessageError(WSMsgType.ERROR, error, None))
-        if not connection.close_sent:
-            self._outbox.put(connection.close(error.code, str(error)))
-        # Not closed at once: what the peer still sends would be answered with a reset, and that
-        # may overtake the close frame.
-        self._outbox.then(self._channel.write_eof)
-        self._wait_for_end(_GRACE)
-        if self._paused:
-            self._paused = False
-            self._channel.resume_reading()
-        self._wake()
-
     def _give_up(self, error: BaseException, *, tell: bool = True) -> None:
         """End the connection without a word: the peer does not answer."""
+        if self._lost:
+            return
         self._exception = error
         self._close_code = WSCloseCode.ABNORMAL_CLOSURE
-        self._deaf = True
+        self._deaf = self._lost = True
         if tell and not self._discarding:
             self._queue.append(WSMessageError(WSMsgType.ERROR, error, None))
         self._channel.abort()
@@ -501,7 +520,9 @@ class WebSocketChannel:
             ValueError: *code* may not be sent.
         """
         connection = self._connection
-        if connection.close_sent or self._lost or self._exception is not None:
+        if self._failure is not None:
+            self._reply()
+        if connection.close_sent or self._lost:
             return False
         frame = connection.close(code, message)
         self._reply_by = math.inf
@@ -533,7 +554,7 @@ class WebSocketChannel:
             Whether it was this call that closed.
         """
         began = self.begin_close(code, message)
-        if not self._lost:
+        if not self._ended:
             waiter = self._loop.create_future()
             self._close_waiters.append(waiter)
             await waiter
@@ -541,8 +562,11 @@ class WebSocketChannel:
 
     def abort(self) -> None:
         """End the connection now, without a closing handshake."""
-        self._deaf = True
-        self._channel.abort()
+        if not self._lost:
+            self._deaf = self._lost = True
+            self._close_code = self._connection.close_code or WSCloseCode.ABNORMAL_CLOSURE
+            self._channel.abort()
+            self._wake()
 
     # --- time --------------------------------------------------------------------------------
 

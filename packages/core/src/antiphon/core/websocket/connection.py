@@ -543,9 +543,9 @@ class WebSocketConnection:
         return frame
 
     def _check_open(self, *, sending: bool = False) -> None:
-        # After the peer's close frame this side may still finish what it has to say, and then
-        # answers (section 5.5.1).
-        if self._close_sent or self._failed or self._state is State.CLOSED:
+        # After the peer's close frame, or its mistake, this side may still finish what it has to
+        # say about what came before (section 5.5.1).
+        if self._close_sent or self._state is State.CLOSED:
             raise LocalProtocolError("Cannot write to closing transport")
         if self._sending and not sending:
             raise LocalProtocolError("A streamed message is under way")
