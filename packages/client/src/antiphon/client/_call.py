@@ -30,7 +30,7 @@ class Call:
     Args:
         session: Whose call it is.
         options: Session defaults and arguments, merged.
-        now: Loop time of the call.
+        deadline: Loop time by which the response must have been read, if there is one.
     """
 
     __slots__ = ("cross_origin", "deadline", "headers", "options", "session", "traces")
@@ -39,15 +39,13 @@ class Call:
         self,
         session: "ClientSession",
         options: RequestOptions,
-        now: float,
+        deadline: float | None,
     ) -> None:
         self.session = session
         self.options = options
         self.traces: tuple[Trace, ...] = ()
         """Who observes."""
-        total = options.timeout.total
-        self.deadline = now + total if total else None
-        """Absolute loop time by which the response must have been read."""
+        self.deadline = deadline
         self.headers: CIMultiDict[str] | None = None
         """Fields of the session and the call that the next request carries; ``None`` for
         the session's own, unchanged."""
@@ -101,39 +99,10 @@ class Call:
             complete = headers is not None
         if headers is None:
             headers = session.headers
-        if complete and data is None and not self.traces and options is session.plain_options:
-            request = session.request_class(
-                method,
-                target.url,
-                headers=headers,
-                session=session,
-                _target=target,
-                _options=options,
-                _complete_headers=True,
-                _plain=True,
-            )
-        else:
-            request = self._special_request(method, target, data, headers, complete)
-        request.deadline = self.deadline
-        kept = session.cookie_jar.header_for(target.url)
-        if kept or options.cookies:
-            self._add_cookies(request, kept)
-        return request
-
-    def _special_request(
-        self,
-        method: str,
-        target: Target,
-        data: Any,
-        headers: CIMultiDict[str],
-        complete: bool,
-    ) -> "ClientRequest":
-        session = self.session
-        options = self.options
         proxy = options.proxy
         if proxy is None and session.trust_env:
             proxy = proxy_from_environment(target)
-        return session.request_class(
+        request = session.request_class(
             method,
             target.url,
             headers=headers,
@@ -156,6 +125,11 @@ class Call:
             _options=options,
             _complete_headers=complete,
         )
+        request.deadline = self.deadline
+        kept = session.cookie_jar.header_for(target.url)
+        if kept or options.cookies:
+            self._add_cookies(request, kept)
+        return request
 
     def _auth_for(self, target: Target, headers: CIMultiDict[str]) -> BasicAuth | None:
         if self.cross_origin:

@@ -39,7 +39,7 @@ class Flight:
         exchange: The exchange.
         connection: What it goes over; given back once.
         flights: Where it is looked after.
-        request: What is sent; only what is needed of it is kept.
+        request: What is sent.
     """
 
     # Most of these are never set: the class has the defaults.
@@ -64,19 +64,12 @@ class Flight:
         self.exchange = exchange
         self.connection = connection
         self.flights = flights
-        self.timeout = request.options.timeout
-        """Time limits."""
-        self.deadline = request.deadline
-        """Absolute loop time by which it must be done."""
-        self.method = request.method
-        self.payload = request.payload
+        self.request = request
 
     @property
     def replayable(self) -> bool:
         """Whether the request may be sent twice: idempotent, with content to be had again."""
-        return self.method in IDEMPOTENT_METHODS and (
-            self.payload is None or self.payload.replayable
-        )
+        return self.request.method in IDEMPOTENT_METHODS and self.request.replayable
 
     # -- ends
 
@@ -127,8 +120,9 @@ class Flight:
 
     def due(self, now: float) -> float:
         """Return the earliest loop time at which a limit can be passed."""
-        limits = self.timeout
-        due = _NEVER if self.deadline is None else self.deadline
+        limits = self.request.options.timeout
+        deadline = self.request.deadline
+        due = _NEVER if deadline is None else deadline
         exchange = self.exchange
         uploading = self.upload is not None and not self.upload.done()
         if limits.sock_read and not uploading:
@@ -142,8 +136,9 @@ class Flight:
 
     def overdue(self, now: float) -> ServerTimeoutError | None:
         """Return the error to end this with, if a limit is passed at loop time *now*."""
-        limits = self.timeout
-        if self.deadline is not None and now >= self.deadline:
+        limits = self.request.options.timeout
+        deadline = self.request.deadline
+        if deadline is not None and now >= deadline:
             return self._late(ServerTimeoutError, self.phase, f"total={limits.total} s")
         exchange = self.exchange
         if self.upload is not None and not self.upload.done():
@@ -190,10 +185,12 @@ class Flights:
         loop: The loop whose time counts.
     """
 
-    __slots__ = ("_live", "_timer", "_wake", "loop")
+    __slots__ = ("_live", "_timer", "_wake", "debug", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.debug = loop.get_debug()
+        """Whether places are noted at which responses are made."""
         self._live: set[Flight] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake = _NEVER
@@ -204,8 +201,9 @@ class Flights:
     def add(self, flight: Flight, now: float) -> None:
         """Look after *flight*, which begins at loop time *now*."""
         self._live.add(flight)
-        deadline = flight.deadline
-        limits = flight.timeout
+        request = flight.request
+        deadline = request.deadline
+        limits = request.options.timeout
         if limits.sock_read or limits.first_byte or limits.write:
             self._wake_by(flight.due(now))
         elif deadline is not None and deadline < self._wake:

@@ -4,8 +4,8 @@
 
     follow                redirects: the next request, or this response
       middlewares           the user's functions
-        Sender.send           one silent second try over another connection
-          Sender._send_once     one connection, one exchange, one response
+        Sender.send           one connection, one exchange, one response; and one silent
+                              second try if the connection turns out to be dead
 
 The second try is inside: it is about connections. Were it outside, a
 redirect's earlier hops would be made twice, and middlewares would see it.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from antiphon.core import hdrs
 from antiphon.core.aio.exchange import Timeline
+from antiphon.core.http import RawResponseMessage
 
 from . import _upload
 from ._failure import head_error
@@ -145,62 +146,58 @@ class Sender:
             ClientResponseError: What came is no response.
             ServerTimeoutError: A time limit passed.
         """
-        try:
-            return await self._send_once(request, 1)
-        except _LOST as exc:
-            failure = exc.failure
-            # `uses` counts this request: 1 means the connection was new, and the server is down.
-            if failure is None or failure.uses < 2 or not failure.resend_safe:
-                raise
-        return await self._send_once(request, 2)
-
-    async def _send_once(self, request: "ClientRequest", tries: int) -> "ClientResponse":
         options = request.options
-        now = self.loop.time()
-        timeline = Timeline(now)
-        timeline.tries = tries
-        key = request.connection_key
         traces = request.traces
-        if options.upload_tracker is not None:
-            options.upload_tracker.begin()
-        connection = None if traces or tries > 1 else self.connector.take_idle(key)
-        if connection is None:
-            connection = await self.connector.connect(
-                key,
-                request=request,
-                traces=traces,
-                timeout=options.timeout,
-                timeline=timeline,
-                deadline=request.deadline,
-            )
-        flight = self._open(request, connection, timeline)
-        exchange = flight.exchange
-        self.flights.add(flight, now)
-        try:
-            for trace in traces:
-                await trace.send_request_headers(request.method, request.url, request.headers)
-            message = await exchange.response()
-        except BaseException as exc:
-            # Also for a cancellation: in this very step the connection is closed and its slot
-            # free.
-            error = head_error(exc, flight.failure(), request)
-            flight.abort()
-            if error is exc:
-                raise
-            raise error from exc
+        tries = 1
+        while True:
+            timeline = Timeline(self.loop.time())
+            timeline.tries = tries
+            if options.upload_tracker is not None:
+                options.upload_tracker.begin()
+            key = request.connection_key
+            connection = None if traces or tries > 1 else self.connector.take_idle(key)
+            if connection is None:
+                connection = await self.connector.connect(
+                    key,
+                    request=request,
+                    traces=traces,
+                    timeout=options.timeout,
+                    timeline=timeline,
+                    deadline=request.deadline,
+                )
+            flight = self._open(request, connection, timeline)
+            try:
+                for trace in traces:
+                    await trace.send_request_headers(request.method, request.url, request.headers)
+                message = await flight.exchange.response()
+            except BaseException as exc:
+                # Also for a cancellation: in this very step the connection is closed and its
+                # slot free.
+                error = head_error(exc, flight.failure(), request)
+                flight.abort()
+                if tries == 1 and _is_worth_another(error):
+                    tries = 2
+                    continue
+                if error is exc:
+                    raise
+                raise error from exc
+            return self._respond(request, flight, message)
+
+    def _respond(
+        self, request: "ClientRequest", flight: Flight, message: RawResponseMessage
+    ) -> "ClientResponse":
         response = (request.response_class or self.response_class)(
-            request.method, request.url, traces=traces, loop=self.loop, session=self.session
+            request.method, request.url, session=self.session
         )
         response.begin(request, flight, message)
-        request.response = response
         cookies = response.headers.getall(hdrs.SET_COOKIE, None)
         if cookies:
             self.jar.update_from_headers(cookies, request.url)
-        if exchange.done:
+        if flight.exchange.done:
             flight.finish()
         else:
             flight.responded = True
-            exchange.add_done_callback(flight.finish)
+            flight.exchange.add_done_callback(flight.finish)
         return response
 
     def _open(
@@ -225,9 +222,17 @@ class Sender:
             connection.release()
             raise
         flight = Flight(exchange, connection, self.flights, request)
+        self.flights.add(flight, timeline.start)
         if plan.streamed:
             flight.upload = _upload.start(request, flight, plan, self.loop)
         return flight
+
+
+def _is_worth_another(error: BaseException) -> bool:
+    if not isinstance(error, _LOST) or error.failure is None:
+        return False
+    # `uses` counts this request: 1 means the connection was new, and the server is down.
+    return error.failure.uses > 1 and error.failure.resend_safe
 
 
 async def close_content(request: "ClientRequest", response: "ClientResponse | None") -> None:

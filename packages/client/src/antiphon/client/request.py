@@ -8,7 +8,7 @@ the request leaves.
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
@@ -138,8 +138,6 @@ class ClientRequest:
     proxy: URL | None = None
     proxy_auth: BasicAuth | None = None
     proxy_headers: CIMultiDict[str] | None = None
-    response: "ClientResponse | None" = None
-    """The response, once there is one."""
     response_class: "type[ClientResponse] | None" = None
     server_hostname: str | None = None
     skip_auto_headers: frozenset[str] = _NO_NAMES
@@ -179,7 +177,6 @@ class ClientRequest:
         _target: Target | None = None,
         _options: RequestOptions = _DEFAULT_OPTIONS,
         _complete_headers: bool = False,
-        _plain: bool = False,
     ) -> None:
         self.method = method if method in _KNOWN_METHODS else _checked_method(method)
         target = resolve(url) if _target is None else _target
@@ -197,8 +194,6 @@ class ClientRequest:
             self.update_auto_headers(skip_auto_headers)
         if auth is not None or target.login is not None:
             self.update_auth(auth)
-        if _plain:
-            return
         self.loop = loop
         self.version = version
         self.ssl = ssl
@@ -219,6 +214,34 @@ class ClientRequest:
             self.update_transfer_encoding()
         if hdrs.EXPECT in self.headers:
             self.update_expect_continue(expect100)
+
+    @classmethod
+    def plain(
+        cls,
+        method: str,
+        target: Target,
+        headers: CIMultiDict[str],
+        session: "ClientSession",
+        options: RequestOptions,
+    ) -> Self:
+        """Make a request without content that asks for nothing special, in few steps.
+
+        Args:
+            method: A method that is known.
+            target: Where to; without user and password.
+            headers: All fields of the request; copied.
+            session: Who sends it.
+            options: The session's own.
+        """
+        request = cls.__new__(cls)
+        request.method = method
+        request._target = target
+        request.url = target.url
+        request._key = target.key
+        request.session = session
+        request.options = options
+        request.headers = CIMultiDict(headers)
+        return request
 
     # -- what a request is made of
 
@@ -550,18 +573,20 @@ class ClientRequest:
                 headers.update(self.proxy_headers or ())
         elif self._payload is not None:
             headers = CIMultiDict(headers)  # `request_info` goes on to show the framing fields
-        connection = headers.get(hdrs.CONNECTION)
-        return RequestHead(
-            method=self.method,
-            target=form,
-            authority=target.authority,
-            headers=headers,
-            scheme=target.scheme,
-            version=self.version,
-            keep_alive=connection is None or "close" not in connection.lower(),
-            expect_continue=self.expect100 and self._payload is not None,
-            upgrade=upgrade,
+        head = RequestHead(
+            method=self.method, target=form, authority=target.authority, headers=headers
         )
+        head.scheme = target.scheme
+        connection = headers.get(hdrs.CONNECTION)
+        if connection is not None and "close" in connection.lower():
+            head.keep_alive = False
+        if self.version is not HttpVersion11:
+            head.version = self.version
+        if self.expect100 and self._payload is not None:
+            head.expect_continue = True
+        if upgrade is not None:
+            head.upgrade = upgrade
+        return head
 
     async def close(self) -> None:
         """Close the content: files that were opened for it, iterators, parts."""

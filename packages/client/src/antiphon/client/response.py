@@ -102,6 +102,8 @@ class ClientResponse:
     _flight: "Flight | None" = None
     _request: "ClientRequest | None" = None
     _request_info: RequestInfo | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _traces: "tuple[Trace, ...]" = ()
     _source_traceback: traceback.StackSummary | None = None
 
     def __init__(
@@ -121,9 +123,11 @@ class ClientResponse:
         self.method = method
         """The request's method."""
         self._url = url
-        self._traces = traces or ()
-        self._loop = loop
         self._session = session
+        if traces:
+            self._traces = tuple(traces)
+        if loop is not None:
+            self._loop = loop
         if request_info is not None:
             self._request_info = request_info
 
@@ -141,8 +145,9 @@ class ClientResponse:
         self.version = message.version
         self.status = message.code
         self.reason = message.reason
-        loop = self._loop
-        if loop is not None and loop.get_debug():
+        if request.traces:
+            self._traces = request.traces
+        if flight.flights.debug:
             self._source_traceback = traceback.extract_stack(sys._getframe(1))
 
     # -- the head

@@ -237,7 +237,6 @@ class ClientSession:
         self._trace_configs = list(trace_configs or ())
         for config in self._trace_configs:
             config.freeze()
-        self._is_observed = bool(self._trace_configs)
         self.fallback_charset_resolver = fallback_charset_resolver
         """Names the charset of text whose response does not."""
         self._options = RequestOptions(
@@ -254,14 +253,18 @@ class ClientSession:
             middlewares=tuple(middlewares),
             max_size=max_size,
         )
-        self.plain_options = self._options if self._is_plain() else None
-        """The options of requests that ask for nothing special, if there are such."""
+        self._is_plain = self._asks_for_nothing_special()
         self._closed = False
 
-    def _is_plain(self) -> bool:
+    def _asks_for_nothing_special(self) -> bool:
+        """Whether calls without arguments can take the short way."""
         options = self._options
         return (
-            options.proxy is None
+            self.request_class is ClientRequest
+            and not self._trace_configs
+            and not options.middlewares
+            and not callable(options.raise_for_status)
+            and options.proxy is None
             and options.proxy_auth is None
             and self._auth is None
             and options.ssl is True
@@ -341,17 +344,44 @@ class ClientSession:
         sender = self._sender
         if sender is None or sender.loop is not asyncio._get_running_loop():
             sender = self._bind()
+        if not kwargs and self._is_plain:
+            request = self._plain_request(sender, method, self._resolve(str_or_url))
+            if request is not None:
+                response = await sender.send(request)
+                if response.status >= 300:
+                    call = Call(self, self._options, request.deadline)
+                    response = await self._judged(call, request, response, sender.send)
+                return response
         options = self._options.merged(kwargs, stacklevel=2)
-        call = Call(self, options, sender.loop.time())
-        if self._is_observed or options.middlewares or callable(options.raise_for_status):
+        total = options.timeout.total
+        call = Call(self, options, sender.loop.time() + total if total else None)
+        if self._trace_configs or options.middlewares or callable(options.raise_for_status):
             return await self._observed(call, method, str_or_url, sender)
         request = call.first_request(method, self._resolve(str_or_url))
-        if options.data is not None or options.json is not None or self._trust_env:
-            return await self._perform(call, request, sender.send)
-        response = await sender.send(request)
-        if response.status >= 300:
-            response = await self._judged(call, request, response, sender.send)
-        return response
+        return await self._perform(call, request, sender.send)
+
+    def _plain_request(
+        self, sender: _send.Sender, method: str, target: Target
+    ) -> ClientRequest | None:
+        """Return the request of a call without arguments, if nothing about it is special."""
+        headers = self.complete_headers()
+        special = (
+            method not in _PLAIN_METHODS
+            or headers is None
+            or target.login is not None
+            or target.scheme not in self.allowed_schemes
+        )
+        if special or headers is None:
+            return None
+        request = ClientRequest.plain(method, target, headers, self, self._options)
+        total = self._options.timeout.total
+        if total:
+            request.deadline = sender.loop.time() + total
+        cookies = self.cookie_jar.header_for(target.url)
+        if cookies:
+            own = request.headers.get(hdrs.COOKIE)
+            request.headers[hdrs.COOKIE] = f"{cookies}; {own}" if own else cookies
+        return request
 
     async def _perform(
         self, call: Call, request: ClientRequest, send: ClientHandlerType
@@ -646,6 +676,8 @@ class ClientSession:
         under_way = 0 if self._sender is None else len(self._sender.flights)
         return f"<{type(self).__name__} {state} under_way={under_way} {self._connector!r}>"
 
+
+_PLAIN_METHODS: Final = frozenset((hdrs.METH_GET, hdrs.METH_DELETE, hdrs.METH_OPTIONS))
 
 _LOOKED_AT: Final = (hdrs.EXPECT, hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING)
 """Session-wide fields that need a closer look with every request."""
