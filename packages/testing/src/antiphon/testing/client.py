@@ -27,7 +27,7 @@ class TestClient:
     Args:
         server: The server; an application is taken, too. Started if it is not.
         cookie_jar: By default one that keeps cookies of IP addresses.
-        loop: Obsolete (ANT-0004).
+        loop: Obsolete (ANT-0020).
         transport: ``"memory"`` or ``"socket"``: how to reach a server that is not started yet.
         server_kwargs: Options of the server that is made when *server* is an application.
         kwargs: Arguments of `ClientSession`.
@@ -48,7 +48,7 @@ class TestClient:
         **kwargs: Any,  # Any: arguments of ClientSession
     ) -> None:
         if loop is not None:
-            warn_deprecated("ANT-0004")
+            warn_deprecated("ANT-0020")
         if isinstance(server, Application):
             server = TestServer(server, **(server_kwargs or {}))
         elif server_kwargs:
