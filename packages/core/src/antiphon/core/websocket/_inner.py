@@ -11,10 +11,11 @@ _HEADER16: Final = Struct("!BBH")
 _HEADER64: Final = Struct("!BBQ")
 
 # Where four translations of every fourth byte become cheaper than one big integer. Measured by
-# packages/core/benchmarks/bench_websocket.py; anything from 512 to 4096 is within a few percent.
+# packages/core/benchmarks/bench_websocket.py.
 _TRANSLATE_FROM: Final = 1024
 
 _XOR_TABLES: Final = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
+_integer: Final = int.from_bytes
 
 
 def xor_mask(data: bytes, key: bytes) -> bytes:
@@ -22,10 +23,8 @@ def xor_mask(data: bytes, key: bytes) -> bytes:
     size = len(data)
     if size < _TRANSLATE_FROM:
         # One integer as long as the data; the key is repeated and cut to fit.
-        mask = (key * (size // 4 + 1))[:size]
-        return (int.from_bytes(data, "little") ^ int.from_bytes(mask, "little")).to_bytes(
-            size, "little"
-        )
+        mask = key * (size >> 2) + key[: size & 3]
+        return (_integer(data, "little") ^ _integer(mask, "little")).to_bytes(size, "little")
     masked = bytearray(data)
     masked[0::4] = masked[0::4].translate(_XOR_TABLES[key[0]])
     masked[1::4] = masked[1::4].translate(_XOR_TABLES[key[1]])

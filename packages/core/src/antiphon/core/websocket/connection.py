@@ -17,7 +17,6 @@ from .frames import (
     FIN,
     NEED_DATA,
     RSV1,
-    FramePart,
     NeedData,
     Role,
     WebSocketReader,
@@ -51,11 +50,16 @@ _BINARY: Final = 0x2
 _CLOSE: Final = 0x8
 _PING: Final = 0x9
 _PONG: Final = 0xA
+_WHOLE_TEXT: Final = FIN | _TEXT
+_WHOLE_BINARY: Final = FIN | _BINARY
 _MAX_REASON: Final = 123
 """Bytes that are left of a control frame's 125 behind the close code."""
 
 _DEFLATE_FROM: Final = 64
 """Bytes below which compressing a message costs more than it saves."""
+
+_new: Final = tuple.__new__
+"""Makes a named tuple without the detour over its own `__new__`."""
 
 # Members are looked up often, and IntEnum's call is slow.
 _TYPES: Final = {kind.value: kind for kind in WSMsgType if kind.value <= _PONG}
@@ -141,22 +145,21 @@ class WebSocketConnection:
     """
 
     __slots__ = (
+        "_buffer",
         "_close_came",
         "_close_sent",
         "_compressed",
         "_decode_text",
         "_deflater",
-        "_failed",
         "_inflater",
         "_kind",
-        "_parts",
         "_reader",
         "_sending",
         "_sending_deflated",
         "_size",
         "_state",
         "_streaming",
-        "_text",
+        "_tail",
         "_writer",
         "close_code",
         "close_reason",
@@ -179,22 +182,22 @@ class WebSocketConnection:
         self._writer = WebSocketWriter(role)
         self.max_msg_size = max_msg_size
         """Bytes of one message after inflation; 0 for any number."""
-        self._reader.max_frame_size = max_msg_size or None
+        if max_msg_size:
+            self._reader.max_frame_size = max_msg_size
         self._decode_text = decode_text
         self._deflater: Deflater | None = None
         self._inflater: Inflater | None = None
         if deflate is not None:
             self._set_up_deflate(deflate, level)
         self._state = State.OPEN
-        self._failed = False
         self._close_sent = False
         self._close_came = False
         # The message under way in: its opcode (0 for none), what is there of it, and how.
         self._kind = 0
         self._compressed = False
-        self._parts: list[bytes] | list[str] = []
+        self._buffer = bytearray()
+        self._tail = b""
         self._size = 0
-        self._text: codecs.IncrementalDecoder | None = None
         self._streaming = False
         # The message under way out, 0 for none.
         self._sending = 0
@@ -260,25 +263,41 @@ class WebSocketConnection:
         Raises:
             WebSocketError: The peer broke the protocol; close with its code. Raised once.
         """
-        if self._failed or self._close_came:
+        if self._close_came:
             return NEED_DATA
         try:
             while True:
                 part = self._reader.next_part()
                 if part is NEED_DATA:
                     return NEED_DATA
-                assert type(part) is FramePart
-                event = self._take(part)
+                first, data, begins, ends = part
+                if ends and begins and not self._kind and not self.streaming:
+                    # A message in one frame: most are.
+                    if first == _WHOLE_TEXT:
+                        text = str(data, "utf-8") if self._decode_text else _checked(data)
+                        return _new(WSMessageText, (WSMsgType.TEXT, text, None))
+                    if first == _WHOLE_BINARY:
+                        return _new(WSMessageBinary, (WSMsgType.BINARY, data, None))
+                event = self._take(first, data, begins, ends)
                 if event is not None:
                     return event
         except WebSocketError:
-            self._failed = True
-            self._parts = []
-            self._step(_Input.FAIL)
+            self._fail()
             raise
+        except UnicodeDecodeError as exc:
+            self._fail()
+            raise WebSocketError(
+                WSCloseCode.INVALID_TEXT, f"Text is not UTF-8: {exc.reason}"
+            ) from exc
 
-    def _take(self, part: FramePart) -> WSMessage | Fragment | None:
-        first, data, begins, ends = part
+    def _fail(self) -> None:
+        self._reader.fail()
+        self._forget_message()
+        self._step(_Input.FAIL)
+
+    def _take(
+        self, first: int, data: bytes, begins: bool, ends: bool
+    ) -> WSMessage | Fragment | None:
         opcode = first & 0x0F
         if opcode & CONTROL:
             if opcode == _CLOSE:
@@ -287,27 +306,8 @@ class WebSocketConnection:
                 return WSMessagePing(WSMsgType.PING, data, None)
             return WSMessagePong(WSMsgType.PONG, data, None)
         if begins:
-            if (
-                first & FIN
-                and ends
-                and opcode
-                and not self._kind
-                and not first & RSV1
-                and not self.streaming
-            ):
-                return self._whole(opcode, data)
             self._begin(first, opcode)
-        return self._add(data, final=bool(first & FIN) and ends, frame_ends=ends)
-
-    def _whole(self, opcode: int, data: bytes) -> WSMessage:
-        """Take a message that came in one frame: most do."""
-        if opcode == _BINARY:
-            return WSMessageBinary(WSMsgType.BINARY, data, None)
-        try:
-            text = str(data, "utf-8")
-        except UnicodeDecodeError as exc:
-            raise _bad_text(exc) from exc
-        return _text_message(text if self._decode_text else data)
+        return self._add(data, final=ends and first >= FIN, frame_ends=ends)
 
     def _begin(self, first: int, opcode: int) -> None:
         if opcode:
@@ -318,8 +318,6 @@ class WebSocketConnection:
             self._kind = opcode
             self._compressed = bool(first & RSV1)
             self._streaming = self.streaming
-            if opcode == _TEXT:
-                self._text = codecs.getincrementaldecoder("utf-8")()
         elif not self._kind:
             raise WebSocketError(
                 WSCloseCode.PROTOCOL_ERROR, "A continuation without a message to continue"
@@ -341,25 +339,34 @@ class WebSocketConnection:
                 raise too_big(limit)
             if frame_ends:
                 # The next frame is refused by what it declares, before any of it is kept.
-                self._reader.max_frame_size = limit if final else limit - self._size
+                self._reader.max_frame_size = limit - self._size
+        if self._streaming:
+            return self._streamed(data, final=final)
+        if final:
+            return self._end(data)
+        if self._kind == _TEXT:
+            self._decode(data, final=False)  # only to find out as early as can be
+        self._buffer += data
+        return None
+
+    def _decode(self, data: bytes, *, final: bool) -> str:
+        """Decode a piece of a text; what is left of a character stays in `_tail`."""
+        if self._tail:
+            data = self._tail + data
+        text, used = codecs.utf_8_decode(data, "strict", final)
+        tail = self._tail = data[used:]
+        if tail[:1] == b"\xed" and tail[1:2] >= b"\xa0":
+            # Half a surrogate: the decoder would wait for the rest of what cannot become right.
+            raise UnicodeDecodeError("utf-8", tail, 0, 2, "invalid continuation byte")
+        return text
+
+    def _streamed(self, data: bytes, *, final: bool) -> Fragment | None:
+        kind = _TYPES[self._kind]
         piece: bytes | str = data
-        if self._text is not None:
-            try:
-                text = self._text.decode(data, final)
-            except UnicodeDecodeError as exc:
-                raise _bad_text(exc) from exc
+        if self._kind == _TEXT:
+            text = self._decode(data, final=final)
             if self._decode_text:
                 piece = text
-        if self._streaming:
-            return self._streamed(piece, final=final)
-        if not final:
-            if piece:
-                self._parts.append(piece)  # type: ignore[arg-type]  # all of one kind, by _text
-            return None
-        return self._end(piece)
-
-    def _streamed(self, piece: bytes | str, *, final: bool) -> Fragment | None:
-        kind = _TYPES[self._kind]
         if self.max_msg_size:
             self._size = 0
             self._reader.max_frame_size = self.max_msg_size
@@ -369,26 +376,26 @@ class WebSocketConnection:
             return None
         return Fragment(kind, piece, final)
 
-    def _end(self, piece: bytes | str) -> WSMessage:
-        text = self._text is not None
-        parts = self._parts
-        whole: bytes | str = piece
-        if parts:
-            parts.append(piece)  # type: ignore[arg-type]  # all of one kind, by _text
-            whole = type(piece)().join(parts)  # type: ignore[arg-type]  # likewise
+    def _end(self, data: bytes) -> WSMessage:
+        if self._buffer:
+            data = bytes(self._buffer + data)
+        kind = self._kind
         self._forget_message()
-        if text:
-            return _text_message(whole)
-        assert isinstance(whole, bytes)
-        return WSMessageBinary(WSMsgType.BINARY, whole, None)
+        if kind == _BINARY:
+            return WSMessageBinary(WSMsgType.BINARY, data, None)
+        text = str(data, "utf-8") if self._decode_text else _checked(data)
+        # bytes where text is not decoded: the user asked for that, and the types say str.
+        return WSMessageText(WSMsgType.TEXT, text, None)  # type: ignore[arg-type]  # see above
 
     def _forget_message(self) -> None:
         self._kind = 0
-        self._parts = []
+        if self._buffer:
+            self._buffer = bytearray()
+        self._tail = b""
         self._size = 0
-        self._text = None
         self._streaming = False
-        self._reader.max_frame_size = self.max_msg_size or None
+        if self.max_msg_size:
+            self._reader.max_frame_size = self.max_msg_size
 
     def _closed_by_peer(self, data: bytes) -> WSMessage:
         if len(data) == 1:
@@ -399,13 +406,11 @@ class WebSocketConnection:
             code = int.from_bytes(data[:2], "big")
             if not may_be_received(code):
                 raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, f"Invalid close code: {code}")
-            try:
-                reason = data[2:].decode("utf-8")
-            except UnicodeDecodeError as exc:
-                raise _bad_text(exc) from exc
+            reason = data[2:].decode("utf-8")
         self.close_code = code
         self.close_reason = reason
         self._close_came = True
+        self._reader.fail()  # nothing may follow
         self._step(_Input.BOTH_CLOSED if self._close_sent else _Input.GOT_CLOSE)
         return WSMessageClose(WSMsgType.CLOSE, code, reason)
 
@@ -425,14 +430,15 @@ class WebSocketConnection:
             data: The message; `str` only with *text*.
             text: Whether it is TEXT; the caller answers for its being UTF-8 if it is not `str`.
             compress: Whether to compress it, where that was agreed on; ``None`` decides by size.
-            level: Compression level from here on.
+            level: Compression level of this message.
 
         Raises:
             LocalProtocolError: The connection is closing, or a streamed message is under way.
         """
         payload = data.encode("utf-8") if isinstance(data, str) else data
-        first = FIN | (_TEXT if text else _BINARY)
-        self._check_open()
+        first = _WHOLE_TEXT if text else _WHOLE_BINARY
+        if self._close_sent or self._sending or self._state is State.CLOSED:
+            self._check_open()
         if self._deflater is not None and self.wants_deflate(payload, compress):
             return self.deflated_frame(first, self.deflate(payload, level=level))
         return self._writer.frame(first, payload)
@@ -559,9 +565,10 @@ class WebSocketConnection:
         self._state = _NEXT.get((self._state, event), self._state)
 
 
-def _text_message(data: str | bytes) -> WSMessage:
-    # bytes where text is not decoded: the user asked for that, and the types say str.
-    return WSMessageText(WSMsgType.TEXT, data, None)  # type: ignore[arg-type]  # see above
+def _checked(data: bytes) -> bytes:
+    """Return *data* if it is UTF-8."""
+    str(data, "utf-8")
+    return data
 
 
 def too_big(limit: int) -> WebSocketError:
@@ -569,7 +576,3 @@ def too_big(limit: int) -> WebSocketError:
     return WebSocketError(
         WSCloseCode.MESSAGE_TOO_BIG, f"A message exceeds the limit of {limit} bytes"
     )
-
-
-def _bad_text(exc: UnicodeDecodeError) -> WebSocketError:
-    return WebSocketError(WSCloseCode.INVALID_TEXT, f"Text is not UTF-8: {exc.reason}")

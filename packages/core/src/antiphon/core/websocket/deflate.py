@@ -16,6 +16,10 @@ _TAIL: Final = b"\x00\x00\xff\xff"
 
 _MEM_LEVEL: Final = 8
 
+_MAX_STREAMS: Final = 32
+"""Blocks marked as the last one in one piece: two bytes each may suffice for one, and each costs a
+new decompressor and a copy of what follows."""
+
 
 def _window_bits(instance: object, attribute: "attrs.Attribute[int]", value: int) -> None:
     if not 8 <= value <= 15:
@@ -42,14 +46,14 @@ class Deflater:
         level: zlib's 1 to 9, -1 for its default.
     """
 
-    __slots__ = ("_compressor", "_keep_context", "_level", "_window_bits")
+    __slots__ = ("_compressor", "_keep_context", "_level", "_used_level", "_window_bits")
 
     def __init__(self, window_bits: int, *, keep_context: bool, level: int = -1) -> None:
         if not 9 <= window_bits <= 15:
             raise ValueError(f"window_bits must be from 9 to 15, not {window_bits!r}")
         self._window_bits = window_bits
         self._keep_context = keep_context
-        self._level = level
+        self._level = self._used_level = level
         self._compressor: ZlibCompressor | None = None
 
     def compress(self, data: Byteish, *, final: bool = True, level: int | None = None) -> bytes:
@@ -58,17 +62,19 @@ class Deflater:
         Args:
             data: The payload.
             final: Whether this ends the message.
-            level: Compress from here on at another level. A new context is begun for that: it
+            level: For this message only. A new context is begun wherever the level changes: it
                 refers to nothing before it, so the peer's window stays right.
         """
-        if level is not None and level != self._level:
-            self._level = level
+        if level is None:
+            level = self._level
+        if level != self._used_level:
+            self._used_level = level
             self._compressor = None
         zlib = zlib_backend()
         compressor = self._compressor
         if compressor is None:
             compressor = self._compressor = zlib.compressobj(
-                level=self._level,
+                level=level,
                 wbits=-self._window_bits,
                 memLevel=_MEM_LEVEL,
             )
@@ -112,7 +118,7 @@ class Inflater:
         if final:
             data += _TAIL
         pieces: list[bytes] = []
-        size = 0
+        size = streams = 0
         while data:
             decompressor = self._decompressor
             if decompressor is None:
@@ -135,6 +141,11 @@ class Inflater:
                 # stream, as whoever wrote it does.
                 self._decompressor = None
                 data = decompressor.unused_data
+                streams += 1
+                if streams > _MAX_STREAMS:
+                    raise WebSocketError(
+                        WSCloseCode.INVALID_TEXT, "A message has too many last deflate blocks"
+                    )
                 if _TAIL.endswith(data):
                     break  # nothing is left but the end that this side put there
             else:

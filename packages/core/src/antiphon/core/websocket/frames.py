@@ -7,7 +7,7 @@ waits in a buffer.
 
 import os
 from enum import Enum
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, NoReturn, final
 
 from ..errors import LocalProtocolError, WebSocketError
 from ..typedefs import Byteish
@@ -33,6 +33,9 @@ CONTROL: Final = 0x08
 """The opcode bit of control frames."""
 
 _OPCODES: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
+_PLAIN: Final = frozenset((0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A))
+"""What a frame may begin with: control frames are final."""
+_WITH_RSV1: Final = _PLAIN | {0x40, 0x41, 0x42, 0xC0, 0xC1, 0xC2}
 _MAX_CONTROL: Final = 125
 """Bytes of payload in a control frame (RFC 6455 section 5.5)."""
 _MAX_LENGTH: Final = 2**63 - 1
@@ -53,6 +56,9 @@ class NeedData(Enum):
 
 
 NEED_DATA: Final = NeedData.NEED_DATA
+
+_new: Final = tuple.__new__
+"""Makes a named tuple without the detour over its own `__new__`."""
 
 
 class FramePart(NamedTuple):
@@ -90,16 +96,16 @@ class WebSocketReader:
 
     def __init__(self, role: Role, *, allow_rsv1: bool = False) -> None:
         self._masked = role is Role.SERVER
-        self._allowed = FIN | 0x0F | (RSV1 if allow_rsv1 else 0)
+        self._allowed = _WITH_RSV1 if allow_rsv1 else _PLAIN
         self._data = b""
         self._pos = 0
         self._first = 0
         self._left = 0
         self._key = b""
         self._failed = False
-        self.max_frame_size: int | None = None
-        """Bytes the next data frame may declare, ``None`` for any number. Whoever puts messages
-        together lowers it by what the message has already."""
+        self.max_frame_size = _MAX_LENGTH
+        """Bytes the next data frame may declare. Whoever puts messages together lowers it by what
+        the message has already."""
 
     @property
     def buffered(self) -> int:
@@ -112,12 +118,12 @@ class WebSocketReader:
         return self._left > 0 or self.buffered > 0
 
     def receive_data(self, data: bytes) -> None:
-        """Store bytes that came."""
+        """Store bytes that came; after an error they are dropped."""
         if self._pos < len(self._data):
-            self._data = self._data[self._pos :] + data
-        else:
+            data = self._data[self._pos :] + data
+        if not self._failed:
             self._data = data
-        self._pos = 0
+            self._pos = 0
 
     def next_part(self) -> FramePart | NeedData:
         """Return the next piece of payload.
@@ -127,36 +133,34 @@ class WebSocketReader:
         Raises:
             WebSocketError: The peer broke the protocol; nothing follows.
         """
-        if self._left:
-            return self._go_on()
-        if self._failed:
-            return NEED_DATA
         data = self._data
-        header = frame_header(data, self._pos)
+        start = self._pos
+        size = len(data)
+        if start == size:
+            self._data = b""
+            self._pos = 0
+            return NEED_DATA
+        if self._left:
+            return self._go_on(begins=False)
+        header = frame_header(data, start)
         if header is None:
             self._check_beginning()
             return NEED_DATA
         first, length, key, start = header
-        if (
-            first & 0x70 & ~self._allowed
-            or first & 0x0F not in _OPCODES
-            or bool(key) is not self._masked
-            or not 0 <= length <= _MAX_LENGTH
-        ):
+        if first not in self._allowed or (not key) is self._masked or length < 0:
             self._refuse(first, length, masked=bool(key))
         if first & CONTROL:
-            if length > _MAX_CONTROL or not first & FIN or first & RSV1:
-                self._refuse_control(first, length)
-        elif self.max_frame_size is not None and length > self.max_frame_size:
-            self._failed = True
-            raise WebSocketError(
-                WSCloseCode.MESSAGE_TOO_BIG, f"A frame of {length} bytes exceeds the limit"
-            )
+            if length > _MAX_CONTROL:
+                self._refuse_long_control()
+        elif length > self.max_frame_size:
+            self._refuse_long(length)
         end = start + length
-        if end <= len(data):
+        if end <= size:
             self._pos = end
             payload = data[start:end]
-            return FramePart(first, xor_mask(payload, key) if key else payload, True, True)
+            if key:
+                payload = xor_mask(payload, key)
+            return _new(FramePart, (first, payload, True, True))
         if first & CONTROL:
             return NEED_DATA
         self._first = first
@@ -165,11 +169,9 @@ class WebSocketReader:
         self._pos = start
         return self._go_on(begins=True)
 
-    def _go_on(self, *, begins: bool = False) -> FramePart | NeedData:
+    def _go_on(self, *, begins: bool) -> FramePart:
         payload = self._data[self._pos : self._pos + self._left]
         size = len(payload)
-        if not size and not begins:
-            return NEED_DATA
         self._pos += size
         self._left -= size
         key = self._key
@@ -181,44 +183,54 @@ class WebSocketReader:
 
     def _check_beginning(self) -> None:
         """Refuse what can be refused before the whole header has come."""
-        if not self.buffered:
-            return
         first = self._data[self._pos]
-        if first & 0x70 & ~self._allowed or first & 0x0F not in _OPCODES:
+        if first not in self._allowed:
             self._refuse(first, 0, masked=self._masked)
-        if self.buffered == 1:
-            return
-        second = self._data[self._pos + 1]
-        if (second >= 0x80) is not self._masked:
-            self._refuse(first, 0, masked=second >= 0x80)
-        if first & CONTROL and (second & 0x7F > _MAX_CONTROL or not first & FIN):
-            self._refuse_control(first, second & 0x7F)
+        if self.buffered > 1:
+            second = self._data[self._pos + 1]
+            if (second >= 0x80) is not self._masked:
+                self._refuse(first, 0, masked=second >= 0x80)
+            if first & CONTROL and second & 0x7F > _MAX_CONTROL:
+                self._refuse_long_control()
 
-    def _refuse(self, first: int, length: int, *, masked: bool) -> None:
+    def fail(self) -> None:
+        """Drop what came and what will come."""
         self._failed = True
-        if first & 0x70 & ~self._allowed:
+        self._data = b""
+        self._pos = self._left = 0
+
+    def _fail(self, code: int, text: str) -> NoReturn:
+        self.fail()
+        raise WebSocketError(code, text)
+
+    def _refuse(self, first: int, length: int, *, masked: bool) -> NoReturn:
+        opcode = first & 0x0F
+        if first & 0x30 or (first & RSV1 and self._allowed is _PLAIN):
             text = f"Reserved bits {first & 0x70:#x} are set"
-        elif first & 0x0F not in _OPCODES:
-            text = f"Opcode {first & 0x0F:#x} is reserved"
+        elif opcode not in _OPCODES:
+            text = f"Opcode {opcode:#x} is reserved"
+        elif opcode & CONTROL and not first & FIN:
+            text = "A fragmented control frame"
+        elif opcode & CONTROL and first & RSV1:
+            text = "A compressed control frame"
         elif masked is not self._masked:
             text = (
                 "A client's frame is not masked" if self._masked else "A server's frame is masked"
             )
-        elif length < 0:
+        else:
+            assert length < 0
             text = "A length is written in more bytes than it needs"
-        else:
-            text = "The most significant bit of a 64-bit length is set"
-        raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, text)
+        self._fail(WSCloseCode.PROTOCOL_ERROR, text)
 
-    def _refuse_control(self, first: int, length: int) -> None:
-        self._failed = True
-        if length > _MAX_CONTROL:
-            text = f"A control frame of more than {_MAX_CONTROL} bytes"
-        elif not first & FIN:
-            text = "A fragmented control frame"
-        else:
-            text = "A compressed control frame"
-        raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, text)
+    def _refuse_long_control(self) -> NoReturn:
+        self._fail(WSCloseCode.PROTOCOL_ERROR, f"A control frame of more than {_MAX_CONTROL} bytes")
+
+    def _refuse_long(self, length: int) -> NoReturn:
+        if length > _MAX_LENGTH:
+            self._fail(
+                WSCloseCode.PROTOCOL_ERROR, "The most significant bit of a 64-bit length is set"
+            )
+        self._fail(WSCloseCode.MESSAGE_TOO_BIG, f"A frame of {length} bytes exceeds the limit")
 
 
 @final
@@ -244,7 +256,9 @@ class WebSocketWriter:
         Raises:
             LocalProtocolError: A control frame is too long or not final.
         """
-        length = len(payload) if isinstance(payload, (bytes, bytearray)) else payload.nbytes
+        if isinstance(payload, memoryview):
+            payload = payload.tobytes()
+        length = len(payload)
         if first & CONTROL and (length > _MAX_CONTROL or not first & FIN):
             raise LocalProtocolError(
                 f"A control frame has at most {_MAX_CONTROL} bytes and is never fragmented"

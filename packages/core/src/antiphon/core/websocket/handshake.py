@@ -257,23 +257,33 @@ def negotiate(
         origins: Origins of pages that may connect, ``None`` for any.
 
     Raises:
+        ValueError: A window of 8 bits was wanted for what this side compresses.
         WSHandshakeError: With 426 for another version, 403 for the origin, 405 for the method.
     """
+    if deflate is not None and deflate.server_max_window_bits < 9:
+        raise ValueError("zlib cannot compress with server_max_window_bits=8")
     if method != hdrs.METH_GET:
-        raise WSHandshakeError(f"A WebSocket handshake is a GET, not {quoted(method)}", code=405)
-    if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
+        raise WSHandshakeError(
+            f"A WebSocket handshake is a GET, not {quoted(method)}",
+            code=405,
+            headers=CIMultiDict({hdrs.ALLOW: hdrs.METH_GET}),
+        )
+    pairs = list(all_values) or list(headers.items())
+    if "websocket" not in _options(pairs, "upgrade"):
         raise WSHandshakeError(
             f"No WebSocket UPGRADE hdr: {quoted(headers.get(hdrs.UPGRADE, ''))}; "
             "can 'Upgrade' only to 'websocket'."
         )
-    options = [item.strip().lower() for item in headers.get(hdrs.CONNECTION, "").split(",")]
-    if "upgrade" not in options:
+    if "upgrade" not in _options(pairs, "connection"):
         raise WSHandshakeError("The Connection field has no option 'upgrade'")
     version = headers.get(hdrs.SEC_WEBSOCKET_VERSION, "")
     if version.strip() != "13":
         # Section 4.4: say which version is spoken here.
-        raise WSHandshakeError(f"Unsupported version: {quoted(version)}", code=426)
-    pairs = list(all_values) or list(headers.items())
+        raise WSHandshakeError(
+            f"Unsupported version: {quoted(version)}",
+            code=426,
+            headers=CIMultiDict({hdrs.SEC_WEBSOCKET_VERSION: "13", hdrs.UPGRADE: "websocket"}),
+        )
     keys = [value.strip() for name, value in pairs if name.lower() == "sec-websocket-key"]
     if len(keys) != 1 or not _is_key(keys[0]):
         raise WSHandshakeError(f"Handshake error: bad key {quoted(', '.join(keys))}")
@@ -298,6 +308,16 @@ def negotiate(
                 answer[hdrs.SEC_WEBSOCKET_EXTENSIONS], agreed = accepted
                 break
     return ServerHandshake(headers=answer, protocol=chosen, deflate=agreed)
+
+
+def _options(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
+    """Return the items of all fields called *name*, in lower case."""
+    return [
+        item.strip().lower()
+        for field, value in pairs
+        if field.lower() == name
+        for item in value.split(",")
+    ]
 
 
 def _is_key(key: str) -> bool:
@@ -331,11 +351,16 @@ class ClientHandshake:
     """
 
     protocols: tuple[str, ...] = ()
-    deflate: DeflateParameters | None = None
+    deflate: DeflateParameters | None = attrs.field(default=None)
     origin: str | None = None
     key: str = attrs.field(
         factory=lambda: base64.b64encode(os.urandom(16)).decode("ascii"), repr=False
     )
+
+    @deflate.validator
+    def _check_window(self, attribute: object, value: DeflateParameters | None) -> None:
+        if value is not None and value.client_max_window_bits < 9:
+            raise ValueError("zlib cannot compress with client_max_window_bits=8")
 
     def headers(self) -> CIMultiDict[str]:
         """Return the request's fields, but for ``Connection``."""
@@ -376,12 +401,11 @@ def check_response(
     """
     if status != 101:
         raise WSHandshakeError("Invalid response status", code=status)
-    if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
-        raise WSHandshakeError("Invalid upgrade header")
-    options = [item.strip().lower() for item in headers.get(hdrs.CONNECTION, "").split(",")]
-    if "upgrade" not in options:
-        raise WSHandshakeError("Invalid connection header")
     pairs = list(all_values) or list(headers.items())
+    if _options(pairs, "upgrade") != ["websocket"]:
+        raise WSHandshakeError("Invalid upgrade header")
+    if "upgrade" not in _options(pairs, "connection"):
+        raise WSHandshakeError("Invalid connection header")
     accepts = [value.strip() for name, value in pairs if name.lower() == "sec-websocket-accept"]
     expected = accept_key(asked.key).encode("ascii")
     given = accepts[0].encode("utf-8", "surrogateescape") if len(accepts) == 1 else b""

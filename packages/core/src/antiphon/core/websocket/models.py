@@ -5,6 +5,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from multidict import CIMultiDict
+
 from ..errors import HttpProcessingError
 
 __all__ = (
@@ -84,8 +86,14 @@ class WSHandshakeError(HttpProcessingError):
     code = 400
     message = "Bad WebSocket handshake"
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
-        super().__init__(code=code, message=message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        headers: CIMultiDict[str] | None = None,
+    ) -> None:
+        super().__init__(code=code, message=message, headers=headers)
 
 
 if TYPE_CHECKING:
