@@ -212,7 +212,7 @@ def test_a_parsed_chunk_is_not_kept_alive() -> None:
     parser = HttpRequestParser()
     parser.feed_data(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     parser.next_event()
-    assert parser._buffer.data == b""
+    assert parser.buffer.data == b""
 
 
 # --- how much work ----------------------------------------------------------------------------

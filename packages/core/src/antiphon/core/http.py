@@ -98,7 +98,7 @@ class RawRequestMessage:
 
     Facts the connection decides on are plain attributes, set when the head is
     parsed. The header section stays bytes until `headers` or `raw_headers` is
-    asked for.
+    asked for. Not to be changed: a client that repeats itself gets the same object twice.
     """
 
     __slots__ = (

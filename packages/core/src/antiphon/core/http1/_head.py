@@ -77,8 +77,8 @@ class RequestHeadParser:
     """Parses request heads, and remembers the last one.
 
     Clients repeat themselves from request to request: always the header section, often all of
-    it. What is equal byte by byte has been validated, its facts are known, and its read-only
-    mapping can be shared. Nothing else is carried over.
+    it. What is equal byte by byte has been validated and its facts are known: the same message is
+    returned, which nobody changes, or its header section is shared. Nothing else is carried over.
     """
 
     __slots__ = ("_last", "_last_head", "_limits", "_surely_small")
@@ -101,20 +101,7 @@ class RequestHeadParser:
         head = data[start : end + 2]
         last = self._last
         if head == self._last_head:
-            message = RawRequestMessage(
-                last.method,
-                last.path,
-                last.version,
-                last._block,
-                last.framing,
-                last.should_close,
-                last.upgrade,
-                last.expect_continue,
-                last.compression,
-            )
-            message._headers = last._headers
-            self._last = message
-            return message
+            return last
         line = REQUEST_LINE.match(head)
         if line is None:
             if head.startswith(b"\r\n"):
@@ -193,20 +180,7 @@ class ResponseHeadParser:
         """
         head = data[start : end + 2]
         if head == self._last_head and method == self._last_method:
-            last = self._last
-            message = RawResponseMessage(
-                last.version,
-                last.code,
-                last.reason,
-                last._block,
-                last.framing,
-                last.should_close,
-                last.upgrade,
-                last.compression,
-            )
-            message._headers = last._headers
-            self._last = message
-            return message
+            return self._last
         line = STATUS_LINE.match(head)
         if line is None:
             self._refuse(head)

@@ -127,6 +127,12 @@ _TRANSITIONS: Final[dict[_Input, dict[State, State]]] = {
     _Input.LAST: {_S.DONE: _S.MUST_CLOSE, _S.SEND_BODY: _S.MUST_CLOSE},
 }
 
+# Rows that every request asks for. The states they start from are certain there, so that what is
+# missing would be a mistake of this module: a KeyError.
+_ON_REQUEST_CAME: Final = _TRANSITIONS[_Input.REQUEST_CAME]
+_ON_REQUEST: Final = _TRANSITIONS[_Input.REQUEST]
+_ON_WHOLE_REQUEST: Final = _TRANSITIONS[_Input.WHOLE_REQUEST]
+
 # States of the other side in which its next bytes belong to the present cycle.
 _READING: Final = {
     Role.SERVER: frozenset((_S.IDLE, _S.SEND_BODY)),
@@ -155,6 +161,7 @@ class Http1Connection:
     __slots__ = (
         "_asked_upgrade",
         "_await_continue",
+        "_buffer",
         "_closing",
         "_encoder",
         "_eof",
@@ -178,6 +185,7 @@ class Http1Connection:
         self._parser: HttpRequestParser | HttpResponseParser = (
             HttpRequestParser(limits) if role is Role.SERVER else HttpResponseParser(limits)
         )
+        self._buffer = self._parser.buffer
         self.receive_data = self._parser.feed_data
         """Store `bytes` that came; they are parsed when `next_event` asks."""
         self._reading = _READING[role]
@@ -214,7 +222,8 @@ class Http1Connection:
     @property
     def buffered(self) -> int:
         """Bytes received and not parsed yet."""
-        return self._parser.buffered
+        buffer = self._buffer
+        return len(buffer.data) - buffer.pos
 
     @property
     def partial_head(self) -> bool:
@@ -310,17 +319,17 @@ class Http1Connection:
         version = self._version = head.version
         if head.should_close:
             self._closing = True
-        self._ours = _step(self._ours, _Input.REQUEST_CAME)
+        self._ours = _ON_REQUEST_CAME[self._ours]
         asked = self._asked_upgrade = head.upgrade or method == "CONNECT"
         self._plain = not (
             asked or self._closing or self._eof or head.expect_continue or version < HttpVersion11
         )
         if head.framing is not EMPTY:
-            self._theirs = _step(self._theirs, _Input.REQUEST)
+            self._theirs = _ON_REQUEST[self._theirs]
             self._await_continue = head.expect_continue
             return
-        self._theirs = _step(self._theirs, _Input.WHOLE_REQUEST)
-        if self._asked_upgrade:
+        self._theirs = _ON_WHOLE_REQUEST[self._theirs]
+        if asked:
             self._theirs = _step(self._theirs, _Input.PROPOSE)
 
     def _response_came(self, head: RawResponseMessage) -> None:
@@ -450,7 +459,7 @@ class Http1Connection:
         """
         if self._ours is not State.SEND_RESPONSE:
             self._not_our_turn("respond")
-        size = body.nbytes if isinstance(body, memoryview) else len(body)
+        size = len(body) if type(body) is bytes else memoryview(body).nbytes
         if (self._method in _NEVER_PLAIN or status in _NO_CONTENT) and (
             body_framing(status=status, method=self._method, length=1, chunked=False) is EMPTY
         ):
@@ -680,8 +689,18 @@ class Http1Connection:
         """
         if self._closing or self._ours is not State.DONE or self._theirs is not State.DONE:
             self._not_our_turn("start another cycle")
-        self._ours = _step(self._ours, _Input.CYCLE)
-        self._theirs = _step(self._theirs, _Input.CYCLE)
+        self._ours = self._theirs = State.IDLE
+
+    def start_usual_cycle(self) -> bool:
+        """Make way for the next request if nothing at all speaks against it, as mostly.
+
+        Returns:
+            False where a closer look is needed: `keep_alive`, then `start_next_cycle`.
+        """
+        if self._plain and self._ours is State.DONE and self._theirs is State.DONE:
+            self._ours = self._theirs = State.IDLE
+            return True
+        return False
 
     def _not_our_turn(self, what: str) -> NoReturn:
         raise LocalProtocolError(

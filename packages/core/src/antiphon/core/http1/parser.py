@@ -32,17 +32,17 @@ _DEFAULT_LIMITS: Final = HttpLimits()
 class _MessageParser:
     """What requests and responses have in common: buffer, content, end of input."""
 
-    __slots__ = ("_buffer", "_decoder", "_eof", "_failed", "feed_data", "limits")
+    __slots__ = ("_decoder", "_eof", "_failed", "buffer", "feed_data", "limits")
 
     _bad_line: type[BadHttpMethod] | type[BadStatusLine] = BadHttpMethod
 
     def __init__(self, limits: HttpLimits = _DEFAULT_LIMITS) -> None:
         self.limits = limits
-        self._buffer = ReceiveBuffer()
+        self.buffer = ReceiveBuffer()
         self._decoder: Decoder | None = None
         self._eof = False
         self._failed = False
-        self.feed_data = self._buffer.append
+        self.feed_data = self.buffer.append
         """Store bytes that came. They must not change later: pass `bytes`."""
 
     def feed_eof(self) -> None:
@@ -52,12 +52,12 @@ class _MessageParser:
     @property
     def buffered(self) -> int:
         """Bytes stored and not parsed yet."""
-        return len(self._buffer)
+        return len(self.buffer)
 
     @property
     def partial_head(self) -> bool:
         """Whether a head has begun and is not parsed; empty lines before it do not count."""
-        buffer = self._buffer
+        buffer = self.buffer
         return (
             self._decoder is None
             and buffer.pos < len(buffer.data)
@@ -71,11 +71,11 @@ class _MessageParser:
 
     def take_trailing(self) -> bytes:
         """Remove and return everything that is not parsed."""
-        return self._buffer.take_all()
+        return self.buffer.take_all()
 
     def _next_content(self, decoder: Decoder) -> bytes | EndOfMessage | NeedData:
         try:
-            event = decoder.next_event(self._buffer)
+            event = decoder.next_event(self.buffer)
             if type(event) is bytes:
                 return event
             if event is NEED_DATA:
@@ -90,7 +90,7 @@ class _MessageParser:
 
     def _head_pending(self) -> NeedData:
         """Decide about a head whose end has not come; refuse early what can only be refused."""
-        buffer = self._buffer
+        buffer = self.buffer
         data = buffer.data
         start = buffer.pos
         end = len(data)
@@ -125,7 +125,7 @@ class _MessageParser:
     def _fail(self) -> None:
         self._failed = True
         self._decoder = None
-        self._buffer.clear()
+        self.buffer.clear()
 
 
 @final
@@ -154,9 +154,9 @@ class HttpRequestParser(_MessageParser):
         if decoder is not None:
             return self._next_content(decoder)
         if self._failed:
-            self._buffer.clear()
+            self.buffer.clear()
             return CLOSED
-        buffer = self._buffer
+        buffer = self.buffer
         while True:
             data = buffer.data
             pos = buffer.pos
@@ -189,7 +189,7 @@ class HttpRequestParser(_MessageParser):
 
     def _skip_empty_lines(self) -> bool:
         """Skip CRLFs before a request line (RFC 9112 section 2.2); whether there were any."""
-        buffer = self._buffer
+        buffer = self.buffer
         start = buffer.pos
         while buffer.data.startswith(b"\r\n", buffer.pos):
             buffer.pos += 2
@@ -231,9 +231,9 @@ class HttpResponseParser(_MessageParser):
         if decoder is not None:
             return self._next_content(decoder)
         if self._failed:
-            self._buffer.clear()
+            self.buffer.clear()
             return CLOSED
-        buffer = self._buffer
+        buffer = self.buffer
         pos = buffer.pos
         searched = buffer.searched
         end = buffer.data.find(b"\r\n\r\n", searched if searched > pos else pos)
@@ -269,7 +269,7 @@ class HeadersParser:
         max_headers: Field lines.
     """
 
-    __slots__ = ("_buffer", "_eof", "feed_data", "max_field_size", "max_headers", "max_size")
+    __slots__ = ("_eof", "buffer", "feed_data", "max_field_size", "max_headers", "max_size")
 
     def __init__(
         self,
@@ -281,9 +281,9 @@ class HeadersParser:
         self.max_size = max_size
         self.max_field_size = max_field_size
         self.max_headers = max_headers
-        self._buffer = ReceiveBuffer()
+        self.buffer = ReceiveBuffer()
         self._eof = False
-        self.feed_data = self._buffer.append
+        self.feed_data = self.buffer.append
 
     def feed_eof(self) -> None:
         """Note that nothing more will come."""
@@ -297,7 +297,7 @@ class HeadersParser:
             LineTooLong: A line or the section is too long.
             BadHttpMessage: There are too many fields.
         """
-        buffer = self._buffer
+        buffer = self.buffer
         data = buffer.data
         start = buffer.pos
         if data.startswith(b"\r\n", start):
@@ -332,7 +332,7 @@ class HeadersParser:
 
     def take_trailing(self) -> bytes:
         """Remove and return everything that is not parsed."""
-        return self._buffer.take_all()
+        return self.buffer.take_all()
 
     def _examine(self, block: bytes, *, complete: bool) -> None:
         lines = block.split(b"\r\n")
