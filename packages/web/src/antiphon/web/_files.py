@@ -55,7 +55,7 @@ compared with its file every time."""
 SIBLINGS: Final = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
 """Content codings, with the suffixes of files that are so encoded."""
 
-_SMALLER_FIRST: Final = ("br", "zstd", "gzip")
+_SMALLER_FIRST: Final[tuple[str, ...]] = ("br", "zstd", "gzip")
 """Codings a client likes equally: a file is compressed once, so with the smallest result."""
 
 # RFC 9110 section 8.4: an archive that is served as itself is not "encoded".
