@@ -225,7 +225,7 @@ def _work(monkeypatch: pytest.MonkeyPatch, pieces: Iterator[bytes]) -> int:
 
     def counting(self: HttpRequestParser) -> NeedData:
         nonlocal looked_at
-        buffer = self._buffer
+        buffer = self.buffer
         looked_at += len(buffer.data) - max(buffer.searched, buffer.pos)
         return original(self)
 
