@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
-from antiphon.core.aio.exchange import ClientExchange
+from antiphon.core.aio.exchange import ByteChannel, ClientExchange
 
 from ._failure import IDEMPOTENT_METHODS, content_error, describe
 from .errors import (
@@ -94,6 +94,14 @@ class Flight:
             self.upload.cancel()
         self.exchange.abort(exc)
         self.finish()
+
+    def switch(self) -> ByteChannel:
+        """Hand the connection over to another protocol: time limits end, its slot does not."""
+        channel = self.exchange.upgrade()
+        self.finished = True
+        self.flights.discard(self)
+        self.connection.http.add_close_callback(self.connection.close)
+        return channel
 
     def failure(self, phase: str | None = None) -> Failure:
         """Return what is known now, for an error's text."""

@@ -560,7 +560,7 @@ class ClientRequest:
             return ContentPlan(bytes(payload.value), None, False, False)
         return ContentPlan(None, size, False, True)
 
-    def head(self, upgrade: str | None = None) -> RequestHead:
+    def head(self) -> RequestHead:
         """Return the head to send; its fields are the connection's to change."""
         target = self.target
         headers = self.headers
@@ -577,15 +577,10 @@ class ClientRequest:
             method=self.method, target=form, authority=target.authority, headers=headers
         )
         head.scheme = target.scheme
-        connection = headers.get(hdrs.CONNECTION)
-        if connection is not None and "close" in connection.lower():
-            head.keep_alive = False
         if self.version is not HttpVersion11:
             head.version = self.version
         if self.expect100 and self._payload is not None:
             head.expect_continue = True
-        if upgrade is not None:
-            head.upgrade = upgrade
         return head
 
     async def close(self) -> None:

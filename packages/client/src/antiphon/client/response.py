@@ -21,7 +21,7 @@ from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
 from antiphon.core import hdrs
-from antiphon.core.aio.exchange import ClientExchange, Timeline
+from antiphon.core.aio.exchange import ByteChannel, ClientExchange, Timeline
 from antiphon.core.aio.streams import EMPTY_PAYLOAD, StreamReader
 from antiphon.core.fields.charset import find_charset
 from antiphon.core.fields.cookies import parse_set_cookie, to_morsel
@@ -368,6 +368,18 @@ class ClientResponse:
         # Collection may happen in any thread; connections belong to the loop's.
         loop.call_soon_threadsafe(flight.abort)
 
+    def switch(self) -> ByteChannel:
+        """Take the connection over after 101; it goes back to nobody, and counts until it ends.
+
+        Raises:
+            LocalProtocolError: The server did not agree to another protocol.
+            ConnectionError: The connection is lost.
+        """
+        flight = self._flight
+        if flight is None:
+            raise ClientConnectionError("Connection closed")
+        return flight.switch()
+
     # -- the content
 
     async def read(self, *, max_size: int | None = None) -> bytes:
@@ -589,6 +601,12 @@ class ClientResponse:
         """
         if self.ok:
             return
+        error = self.status_error(await self.read_beginning())
+        self.release()
+        raise error
+
+    async def read_beginning(self) -> bytes:
+        """Return the content's first 64 KiB, or what can be had of them, for an error's sake."""
         body = bytearray()
         try:
             while len(body) < ERROR_BODY_SIZE:
@@ -599,9 +617,7 @@ class ClientResponse:
         except Exception:
             # The status is what matters: an error page that is cut short changes nothing of it.
             self.close()
-        error = self.status_error(bytes(body))
-        self.release()
-        raise error
+        return bytes(body)
 
     def status_error(self, body: bytes) -> ClientResponseError:
         """Return the exception for this response's status."""

@@ -8,9 +8,11 @@ import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, Unpack, final
+from typing import Any, Final, Generic, Self, TypeVar, Unpack, final
 
+import attrs
 from multidict import CIMultiDict, getversion, istr
 from yarl import URL
 
@@ -18,7 +20,8 @@ from antiphon.core import hdrs
 from antiphon.core.deprecations import warn_deprecated
 from antiphon.core.fields.basic_auth import BasicAuth
 from antiphon.core.http import HttpVersion, HttpVersion11
-from antiphon.core.typedefs import LooseHeaders, StrOrURL
+from antiphon.core.typedefs import LooseHeaders, Query, StrOrURL
+from antiphon.core.websocket.handshake import ClientHandshake
 
 from . import _send
 from ._call import Call
@@ -33,6 +36,7 @@ from .middlewares import ClientHandlerType, ClientMiddlewareType, wrap
 from .options import (
     DEFAULT_TIMEOUT,
     ClientTimeout,
+    ClientWSTimeout,
     LooseCookies,
     ReadArguments,
     RequestArguments,
@@ -44,9 +48,7 @@ from .options import (
 from .request import ClientRequest
 from .response import ClientResponse
 from .tracing import Trace, TraceConfig
-
-if TYPE_CHECKING:
-    from .ws import ClientWebSocketResponse
+from .ws import ClientWebSocketResponse, WebSocketOptions, accept, handshake_for
 
 __all__ = ("ClientSession", "request")
 
@@ -169,7 +171,7 @@ class ClientSession:
         json_serialize_bytes: Callable[[Any], bytes] | None = None,
         request_class: type[ClientRequest] = ClientRequest,
         response_class: type[ClientResponse] = ClientResponse,
-        ws_response_class: "type[ClientWebSocketResponse] | None" = None,
+        ws_response_class: type[ClientWebSocketResponse] = ClientWebSocketResponse,
         version: HttpVersion = HttpVersion11,
         cookie_jar: AbstractCookieJar | None = None,
         connector_owner: bool = True,
@@ -513,6 +515,105 @@ class ClientSession:
         return self._skipped if not names else self._skipped.union(istr(name) for name in names)
 
     # -- WebSockets
+
+    def ws_connect(
+        self,
+        url: StrOrURL,
+        *,
+        method: str = hdrs.METH_GET,
+        protocols: Iterable[str] = (),
+        timeout: ClientWSTimeout | float | None = None,
+        receive_timeout: float | None = None,
+        autoclose: bool = True,
+        autoping: bool = True,
+        heartbeat: float | None = None,
+        auth: BasicAuth | None = None,
+        origin: str | None = None,
+        params: Query = None,
+        headers: LooseHeaders | None = None,
+        proxy: StrOrURL | None = None,
+        proxy_auth: BasicAuth | None = None,
+        ssl: SSLOption | None = None,
+        verify_ssl: bool | None = None,
+        fingerprint: bytes | None = None,
+        ssl_context: SSLContext | None = None,
+        server_hostname: str | None = None,
+        proxy_headers: LooseHeaders | None = None,
+        compress: int = 0,
+        max_msg_size: int = 4 * 1024 * 1024,
+        decode_text: bool = True,
+    ) -> RequestContext[ClientWebSocketResponse]:
+        """Open a WebSocket.
+
+        Args:
+            url: Where to: ``ws``, ``wss``, ``http`` or ``https``.
+            method: The method of the opening handshake.
+            protocols: Subprotocols, the preferred one first.
+            timeout: How long to wait when receiving and closing.
+            receive_timeout: The older spelling of ``timeout.ws_receive``.
+            autoclose: Answer the server's close frame.
+            autoping: Answer pings.
+            heartbeat: Seconds of silence after which a ping is sent.
+            auth: Obsolete (ANT-0006).
+            origin: What the ``Origin`` field says.
+            params: As for `request`; so are *headers*, *proxy*, *proxy_auth*, *ssl*,
+                *verify_ssl*, *fingerprint*, *ssl_context*, *server_hostname* and
+                *proxy_headers*.
+            compress: Window bits of compression to offer, 9 to 15; 0 for none.
+            max_msg_size: Bytes of one message, decompressed; 0 for any number.
+            decode_text: Give text as `str`; otherwise as bytes.
+
+        Raises:
+            WSServerHandshakeError: The server did not agree.
+        """
+        if not isinstance(timeout, ClientWSTimeout):
+            default = ClientWSTimeout()
+            timeout = default if timeout is None else ClientWSTimeout(ws_close=timeout)
+        if receive_timeout is not None:
+            timeout = attrs.evolve(timeout, ws_receive=receive_timeout)
+        given: RequestArguments = {
+            "auth": auth,
+            "params": params,
+            "proxy": proxy,
+            "proxy_auth": proxy_auth,
+            "ssl": self._options.ssl if ssl is None else ssl,
+            "server_hostname": server_hostname,
+            "proxy_headers": proxy_headers,
+        }
+        if verify_ssl is not None:
+            given["verify_ssl"] = verify_ssl
+        if fingerprint is not None:
+            given["fingerprint"] = fingerprint
+        if ssl_context is not None:
+            given["ssl_context"] = ssl_context
+        options = WebSocketOptions(
+            timeout=timeout,
+            autoclose=autoclose,
+            autoping=autoping,
+            heartbeat=heartbeat,
+            compress=compress,
+            max_msg_size=max_msg_size,
+            decode_text=decode_text,
+        )
+        asked = handshake_for(tuple(protocols), origin, compress)
+        return RequestContext(self._ws_connect(url, method, headers, given, asked, options))
+
+    async def _ws_connect(
+        self,
+        url: StrOrURL,
+        method: str,
+        headers: LooseHeaders | None,
+        given: RequestArguments,
+        asked: ClientHandshake,
+        options: WebSocketOptions,
+    ) -> ClientWebSocketResponse:
+        fields: CIMultiDict[str] = CIMultiDict(headers or ())
+        for name, value in asked.headers().items():
+            fields[name] = value
+        given["headers"] = fields
+        given["raise_for_status"] = False
+        response = await self._request(method, url, **given)
+        return await accept(response, asked, options, self._ws_response_class)
 
     # -- properties
 
