@@ -10,11 +10,14 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import pytest
 
 from ._runner import LoopRunner
+
+if TYPE_CHECKING:
+    from .leaks import LeakGuard
 
 __all__ = ("Loops", "is_ours")
 
@@ -94,6 +97,8 @@ class Loops:
         self._debug = debug
         self.item: pytest.Item | None = None
         """The test whose fixtures are set up now."""
+        self.guard: LeakGuard | None = None
+        """Who notes what the present test leaves behind."""
         self._runners: dict[bool, LoopRunner] = {}
         self._users: dict[bool, int] = {False: 0, True: 0}
         self._wide_name: str | None = None
@@ -109,7 +114,12 @@ class Loops:
         """Use a loop; it lives until as many `release` calls."""
         runner = self._runners.get(wide)
         if runner is None:
-            runner = LoopRunner(self._factory(), debug=self._debug)
+            with contextlib.nullcontext() if self.guard is None else self.guard.paused():
+                runner = LoopRunner(self._factory(), debug=self._debug)
+            if self.guard is not None:
+                from .leaks import task_factory
+
+                runner.loop.set_task_factory(task_factory)
             self._runners[wide] = runner
         self._users[wide] += 1
         return runner
@@ -118,7 +128,10 @@ class Loops:
         """Use a loop no longer."""
         self._users[wide] -= 1
         if not self._users[wide]:
-            self._runners.pop(wide).close()
+            runner = self._runners.pop(wide)
+            if self.guard is not None:
+                self.guard.note_tasks(runner.left())
+            runner.close()
 
     def lease(self, *, fixture_scope: str = "function") -> _Lease:
         """Use the loop of the present test, or that of a fixture with *fixture_scope*."""
@@ -197,15 +210,8 @@ class Loops:
             finally:
                 lease.release()
 
-        return _Plain(bridge)
-
-
-class _Plain:
-    """Hides that a function wraps an asynchronous one."""
-
-    def __new__(cls, function: Any) -> Any:
-        del function.__wrapped__
-        return function
+        del bridge.__wrapped__  # pytest would look through it and see an asynchronous function
+        return bridge
 
 
 def _rebound(function: Any, request: Any) -> Any:

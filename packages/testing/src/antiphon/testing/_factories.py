@@ -1,6 +1,7 @@
 """What the fixtures give: functions that open servers and clients, and close them all."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any, Final, final
 
@@ -32,6 +33,7 @@ class Factories:
         *args: Any,
         server_kwargs: dict[str, Any] | None = None,
         transport: Transport | None = None,
+        client_class: type[TestClient] | None = None,
         **kwargs: Any,
     ) -> TestClient:
         """Open a client of *source*: an application, a factory of one, or a server.
@@ -41,8 +43,8 @@ class Factories:
             args: Arguments of the factory.
             server_kwargs: Arguments of `TestServer`, if *source* is no server.
             transport: ``"socket"`` or ``"memory"``; the default is an option of pytest.
-            kwargs: Arguments of the client; with *args*, or with a factory that has such
-                parameters, they are the factory's.
+            client_class: What to make, instead of what ``antiphon_client_cls`` says.
+            kwargs: Arguments of the client, and by it of `ClientSession`.
         """
         if isinstance(source, BaseTestServer):
             if args or server_kwargs:
@@ -53,7 +55,7 @@ class Factories:
             options = {"transport": transport or self._transport, **(server_kwargs or {})}
             server = TestServer(app, **options)
             transport = None
-        client = self._client_class(server, transport=transport, **kwargs)
+        client = (client_class or self._client_class)(server, transport=transport, **kwargs)
         self._keep(client)
         await client.start_server()
         return client
@@ -93,6 +95,21 @@ class Factories:
             raise errors[0]
         if errors:
             raise ExceptionGroup("errors while closing servers and clients", errors)
+
+    def closing_after(self, test: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the coroutine function *test* with `close` at its end.
+
+        For plugins that close the loop before fixtures are done.
+        """
+
+        @functools.wraps(test)
+        async def closing(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await test(*args, **kwargs)
+            finally:
+                await self.close()
+
+        return closing
 
     def close_from_outside(self) -> None:
         """Close everything on the loop where it was opened, which does not run now.

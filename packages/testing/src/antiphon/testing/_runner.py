@@ -192,6 +192,18 @@ class LoopRunner:
                     return None
                 self._cancelled_idle = True
 
+    def left(self) -> "set[asyncio.Task[Any]]":
+        """Give what is under way some turns to end; return the tasks that did not."""
+        if self._given_up or self.loop.is_closed():
+            return set()
+
+        async def turns() -> None:
+            for _ in range(50):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(turns())
+        return {task for task in asyncio.all_tasks(self.loop) if task is not self._task}
+
     def close(self) -> None:
         """Cancel what is left, wait for it, and close the loop."""
         loop = self.loop

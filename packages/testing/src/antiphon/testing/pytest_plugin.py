@@ -8,14 +8,21 @@ mode, are left to it, and these fixtures work there as well.
 import asyncio
 import inspect
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from ._async_items import Loops, foreign_runner, is_ours
-from ._factories import Factories
-from .client import TestClient
 from .ports import unused_port as _unused_port
+
+if TYPE_CHECKING:
+    # Imported where they are used: pytest loads this module in every run, also of projects
+    # that measure their coverage of what is imported later.
+    from ._factories import Factories
+    from .client import TestClient
+    from .clock import VirtualClock
+    from .leaks import BlockedLoopReporter, LeakGuard
 
 _LOOPS: Final = pytest.StashKey[Loops]()
 
@@ -46,6 +53,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         metavar="SECONDS",
         help="fail an asynchronous test or fixture that takes longer, with the stack of every task",
+    )
+
+    group.addoption(
+        "--antiphon-leaks",
+        choices=("off", "warn", "error"),
+        default="off",
+        help="warn or fail when a test leaves a session, response, socket, task, thread or "
+        "temporary file behind",
     )
 
 
@@ -99,16 +114,51 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    item.config.stash[_LOOPS].begin(item)
+    loops = item.config.stash[_LOOPS]
+    loops.begin(item)
+    if _leak_policy(item) != "off":
+        from .leaks import LeakGuard
+
+        loops.guard = LeakGuard()
+        loops.guard.start()
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    loops = item.config.stash[_LOOPS]
+    try:
+        result = yield
+    finally:
+        guard, loops.guard = loops.guard, None
+        leaks = [] if guard is None else guard.stop()
+    if leaks:
+        text = f"{item.nodeid} left behind:\n" + "\n".join(f"  {leak}" for leak in leaks)
+        if _leak_policy(item) == "error":
+            pytest.fail(text, pytrace=False)
+        item.warn(pytest.PytestWarning(text))
+    return result
+
+
+def _leak_policy(item: pytest.Item) -> str:
+    if "antiphon_leak_guard" in getattr(item, "fixturenames", ()):
+        return "error"
+    return str(item.config.getoption("--antiphon-leaks"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_fixture_setup(
     fixturedef: "pytest.FixtureDef[Any]", request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    with request.config.stash[_LOOPS].made_synchronous(fixturedef, request):
+    loops = request.config.stash[_LOOPS]
+    # What a wider fixture makes is not left behind by the test that happens to come first.
+    wide = fixturedef.scope != "function"
+    with loops.made_synchronous(fixturedef, request), _paused(loops.guard if wide else None):
         return (yield)
+
+
+def _paused(guard: "LeakGuard | None") -> AbstractContextManager[None]:
+    return nullcontext() if guard is None else guard.paused()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -139,17 +189,24 @@ def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def antiphon_client_cls() -> type[TestClient]:
+def antiphon_client_cls() -> "type[TestClient]":
     """What `test_client` makes; override it to have another class."""
+    from .client import TestClient
+
     return TestClient
 
 
-@pytest.fixture
-def _antiphon_factories(
-    request: pytest.FixtureRequest, antiphon_client_cls: type[TestClient]
-) -> Iterator[Factories]:
+@pytest.fixture(name="_antiphon_factories")
+def _antiphon_factories_fixture(
+    request: pytest.FixtureRequest, antiphon_client_cls: "type[TestClient]"
+) -> "Iterator[Factories]":
+    from ._factories import Factories
+
     factories = Factories(antiphon_client_cls, request.config.getoption("--antiphon-transport"))
     if foreign_runner(request.node) is not None:
+        item: Any = request.node
+        if inspect.iscoroutinefunction(item.obj) and foreign_runner(item) == "anyio":
+            item.obj = factories.closing_after(item.obj)
         yield factories
         factories.close_from_outside()
         return
@@ -163,7 +220,7 @@ def _antiphon_factories(
 
 
 @pytest.fixture
-def test_client(_antiphon_factories: Factories) -> Any:
+def test_client(_antiphon_factories: "Factories") -> Any:  # noqa: PT019  # it has a value
     """Factory of clients: ``client = await test_client(app)``; closed after the test.
 
     ``test_client(source, *args, server_kwargs=None, transport=None, faults=None, **kwargs)``
@@ -174,15 +231,44 @@ def test_client(_antiphon_factories: Factories) -> Any:
 
 
 @pytest.fixture
-def test_server(_antiphon_factories: Factories) -> Any:
+def test_server(_antiphon_factories: "Factories") -> Any:  # noqa: PT019  # it has a value
     """Factory of servers: ``server = await test_server(app)``; closed after the test."""
     return _antiphon_factories.server
 
 
 @pytest.fixture
-def raw_test_server(_antiphon_factories: Factories) -> Any:
+def raw_test_server(_antiphon_factories: "Factories") -> Any:  # it has a value
     """Factory of servers with a bare handler: ``server = await raw_test_server(handler)``."""
     return _antiphon_factories.raw_server
+
+
+@pytest.fixture
+def antiphon_leak_guard() -> None:
+    """Fails the test if it leaves anything behind, whatever ``--antiphon-leaks`` says."""
+
+
+@pytest.fixture
+def antiphon_blocked_loop(loop: asyncio.AbstractEventLoop) -> "Iterator[BlockedLoopReporter]":
+    """Fails the test if its event loop did not turn for 0.1 s (``threshold``), with the stack."""
+    from .leaks import BlockedLoopReporter
+
+    with BlockedLoopReporter(loop) as reporter:
+        yield reporter
+    if reporter.reports:
+        pytest.fail("\n".join(reporter.reports), pytrace=False)
+
+
+@pytest.fixture
+def antiphon_clock(loop: asyncio.AbstractEventLoop) -> "VirtualClock":
+    """The virtual clock of this test's loop: time jumps when nothing else is left to do."""
+    from .clock import VirtualClockLoop
+
+    if not isinstance(loop, VirtualClockLoop):
+        raise RuntimeError(
+            "antiphon_clock needs a loop of its own: not one of another plugin, nor that of "
+            "fixtures that are wider than a function"
+        )
+    return loop.clock
 
 
 @pytest.fixture

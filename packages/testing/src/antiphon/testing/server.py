@@ -13,6 +13,7 @@ from yarl import URL
 
 from antiphon.web import Application, AppRunner, BaseRequest, Server, ServerRunner, StreamResponse
 
+from .faults import FaultPlan
 from .ports import get_port_socket
 from .transport import MemoryListener
 
@@ -41,6 +42,7 @@ class BaseTestServer(abc.ABC):
         socket_factory: Makes the listening socket.
         transport: ``"socket"`` (the default) or ``"memory"``: byte pipes without any socket,
             which only `TestClient` and `MemoryListener.connect` can reach.
+        faults: What goes wrong on its connections.
         kwargs: Options of the server, see `antiphon.web.AppRunner`.
     """
 
@@ -56,6 +58,7 @@ class BaseTestServer(abc.ABC):
         skip_url_asserts: bool = False,
         socket_factory: SocketFactory = get_port_socket,
         transport: Transport = "socket",
+        faults: FaultPlan | None = None,
         **kwargs: Any,  # Any: options of the server, checked where they are used
     ) -> None:
         if transport not in {"socket", "memory"}:
@@ -71,6 +74,8 @@ class BaseTestServer(abc.ABC):
         """Makes the listening socket."""
         self.transport: Transport = transport
         """What carries the bytes."""
+        self.faults = faults
+        """What goes wrong on its connections."""
         self.runner: AppRunner | ServerRunner | None = None
         """What runs the server, once it is started."""
         self.server: asyncio.AbstractServer | None = None
@@ -139,6 +144,8 @@ class BaseTestServer(abc.ABC):
 
     async def _listen(self, ssl_context: SSLContext | None) -> None:
         factory: Callable[[], asyncio.BaseProtocol] = self.handler
+        if self.faults is not None:
+            factory = self.faults.wrap(factory)
         if self.transport == "memory":
             if ssl_context is not None:
                 raise ValueError("there is no TLS in memory: use transport='socket'")
@@ -208,7 +215,7 @@ class BaseTestServer(abc.ABC):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Never called: entering raises."""
+        raise AssertionError("never called: entering raises")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "running" if self.started else "not started"

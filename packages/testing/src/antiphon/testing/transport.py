@@ -10,7 +10,7 @@ import errno
 import itertools
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast, final
+from typing import Any, Final, NoReturn, TypeVar, cast, final
 
 __all__ = ("MemoryListener", "MemoryTransport", "memory_pair")
 
@@ -28,8 +28,11 @@ _ports: Final = itertools.cycle(range(49152, 65536))
 class MemoryTransport(asyncio.Transport):
     """One end of a byte pipe in memory; made in pairs by `memory_pair`."""
 
-    # Lets loop.sendfile() read the file and write, which is all that can be done here.
-    _sendfile_compatible = getattr(asyncio.constants, "_SendfileMode", asyncio.constants).FALLBACK
+    @property
+    def _sendfile_compatible(self) -> NoReturn:
+        # What loop.sendfile() looks at first. Its own answers for a transport that is no socket
+        # are a RuntimeError, or to copy the file itself; this one lets the caller do it.
+        raise asyncio.SendfileNotAvailableError("there is no socket to send a file to")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, extra: dict[str, Any], protocol: asyncio.BaseProtocol
