@@ -67,9 +67,9 @@ class ConnectionProtocol(asyncio.Protocol):
         self.uses = 0
         """Exchanges begun on this connection."""
         self.bytes_passed = 0
-        """Bytes that left by the loop's `sendfile`, past the transport's buffer."""
+        """Bytes that left by `sendfile`, past the transport's buffer."""
         self.file_under_way = False
-        """Whether the loop's `sendfile` is at work."""
+        """Whether `sendfile` is at work."""
         self.write_paused = False
         """Whether the transport's buffer is above its high mark."""
 
@@ -181,13 +181,21 @@ class ConnectionProtocol(asyncio.Protocol):
         self.flush()
         if self._lost is not False:
             raise self.lost_error()
-        if not self.write_paused:
-            return
+        if self.write_paused:
+            await self.write_waiter()
+
+    def write_waiter(self) -> "asyncio.Future[None]":
+        """Return a future that is done when writing resumes, and fails if the connection is lost."""
         waiter = self._loop.create_future()
         if self._drain_waiters is None:
             self._drain_waiters = []
         self._drain_waiters.append(waiter)
-        await waiter
+        return waiter
+
+    def forget_write_waiter(self, waiter: "asyncio.Future[None]") -> None:
+        """Forget a future of `write_waiter` that nobody waits for any more."""
+        if self._drain_waiters is not None and waiter in self._drain_waiters:
+            self._drain_waiters.remove(waiter)
 
     # --------------------------------------------------------------- reading
 
