@@ -126,6 +126,8 @@ class Call:
             _complete_headers=complete,
         )
         request.deadline = self.deadline
+        if options.middlewares:
+            request.headers.setdefault(hdrs.HOST, target.authority)  # some sign it
         kept = session.cookie_jar.header_for(target.url)
         if kept or options.cookies:
             self._add_cookies(request, kept)

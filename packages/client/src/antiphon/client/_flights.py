@@ -139,7 +139,8 @@ class Flight:
         if limits.first_byte and not uploading and not exchange.response_started:
             due = min(due, self._asked_at() + limits.first_byte)
         if limits.write and uploading:
-            due = min(due, self._progress_at(now) + limits.write)
+            # Progress is only seen by looking: four times as often as would be needed else.
+            due = min(due, self._progress_at(now) + limits.write, now + limits.write / 4)
         return due
 
     def overdue(self, now: float) -> ServerTimeoutError | None:

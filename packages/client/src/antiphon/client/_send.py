@@ -190,6 +190,7 @@ class Sender:
             request.method, request.url, session=self.session
         )
         response.begin(request, flight, message)
+        request.answered_by(response)
         cookies = response.headers.getall(hdrs.SET_COOKIE, None)
         if cookies:
             self.jar.update_from_headers(cookies, request.url)
@@ -222,9 +223,9 @@ class Sender:
             connection.release()
             raise
         flight = Flight(exchange, connection, self.flights, request)
-        self.flights.add(flight, timeline.start)
         if plan.streamed:
             flight.upload = _upload.start(request, flight, plan, self.loop)
+        self.flights.add(flight, timeline.start)
         return flight
 
 

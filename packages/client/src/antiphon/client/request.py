@@ -7,6 +7,7 @@ the request leaves.
 
 import asyncio
 import re
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
@@ -123,6 +124,15 @@ class ClientRequest:
     ALL_METHODS: ClassVar[frozenset[str]] = GET_METHODS | POST_METHODS | {hdrs.METH_DELETE}
     DEFAULT_HEADERS: ClassVar[Mapping[str, str]] = auto_headers()
 
+    method: str
+    url: URL
+    """Where to, without a fragment. Setting it moves the request, ``Host`` with it."""
+    headers: CIMultiDict[str]
+    """Fields as they will be sent. Framing fields are shown here and decided below."""
+    session: "ClientSession | None"
+    options: RequestOptions
+    """Time limits and the like."""
+
     # Most of these are never set: the class has the defaults.
     auth: BasicAuth | None = None
     chunked: bool | None = None
@@ -145,6 +155,8 @@ class ClientRequest:
     traces: "tuple[Trace, ...]" = ()
     version: HttpVersion = HttpVersion11
 
+    _target: Target
+    _answered: "weakref.ref[ClientResponse] | None" = None
     _key: ConnectionKey | None = None
     _payload: Payload | None = None
 
@@ -184,12 +196,9 @@ class ClientRequest:
             target = with_params(target, params)
         self._target = target
         self.url = target.url
-        """Where to, without a fragment. Setting it moves the request, ``Host`` with it."""
         self.session = session
         self.options = _options
-        """Time limits and the like."""
-        self.headers: CIMultiDict[str] = CIMultiDict() if headers is None else CIMultiDict(headers)
-        """Fields as they will be sent. Framing fields are shown here and decided below."""
+        self.headers = CIMultiDict() if headers is None else CIMultiDict(headers)
         if not _complete_headers:
             self.update_auto_headers(skip_auto_headers)
         if auth is not None or target.login is not None:
@@ -438,6 +447,16 @@ class ClientRequest:
         self.expect100 = expect or said
 
     # -- what it comes to
+
+    @property
+    def response(self) -> "ClientResponse | None":
+        """The response, once there is one and as long as somebody has it."""
+        # Not kept alive from here: a response that is dropped unread has to be noticed.
+        return None if self._answered is None else self._answered()
+
+    def answered_by(self, response: "ClientResponse") -> None:
+        """Note the response."""
+        self._answered = weakref.ref(response)
 
     @property
     def original_url(self) -> URL:

@@ -152,6 +152,9 @@ class ClientSession:
     ATTRS: Final = frozenset[str]()
     """Names that may be set on a session; there for old code, nothing is refused."""
 
+    cookie_jar: AbstractCookieJar
+    """Where cookies are kept."""
+
     _closed = True  # for __del__, should __init__ not get far
     _connector: BaseConnector | None = None
 
@@ -215,7 +218,6 @@ class ClientSession:
         self.allowed_schemes = connector.allowed_protocol_schema_set
         """URL schemes that the connector can be used for."""
         self.cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
-        """Where cookies are kept."""
         if cookies:
             self.cookie_jar.update_cookies(cookies)
         self._headers: CIMultiDict[str] = CIMultiDict(headers or ())
@@ -437,8 +439,6 @@ class ClientSession:
                 await trace.send_request_start(method, target.url, headers)
             try:
                 request = call.first_request(method, target)
-                if options.middlewares:
-                    request.headers.setdefault(hdrs.HOST, target.authority)
                 send = wrap(sender.send, options.middlewares)
                 response = await self._perform(call, request, send)
                 if callable(options.raise_for_status):
