@@ -127,7 +127,7 @@ def test_total_counts_the_users_own_functions(run, origin, memory):
         await asyncio.get_running_loop().create_future()
 
     async def scenario(session):
-        with pytest.raises(TimeoutError):
+        with pytest.raises(ServerTimeoutError, match=r"total=1 s, .*phase total"):
             await session.get("http://h/", timeout=ClientTimeout(total=1))
 
     run(scenario, middlewares=[stuck])

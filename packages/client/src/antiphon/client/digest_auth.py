@@ -50,7 +50,7 @@ _ALGORITHMS: Final[dict[str, tuple[int, _Hash]]] = {
 
 _SCHEME: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]+(.*))?", re.ASCII | re.DOTALL)
 _PARAMETER: Final = re.compile(
-    r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]++|\\.)*+)\"|([^\s\",]*+))[ \t]*",
+    r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]++|\\.)*+)\"|([^\s\",=]*+))[ \t]*",
     re.ASCII | re.DOTALL,
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
@@ -307,7 +307,9 @@ class DigestAuthMiddleware:
         if challenge.opaque is not None:
             fields.append(("opaque", _quoted(challenge.opaque)))
         if challenge.qop:
-            fields += [("qop", challenge.qop), ("nc", count), ("cnonce", _quoted(cnonce))]
+            fields += [("qop", challenge.qop), ("nc", count)]
+        if challenge.qop or challenge.session:
+            fields.append(("cnonce", _quoted(cnonce)))
         return "Digest " + ", ".join(f"{name}={value}" for name, value in fields)
 
     def _username(self, challenge: DigestChallenge) -> list[tuple[str, str]]:

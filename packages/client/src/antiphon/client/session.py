@@ -31,7 +31,7 @@ from .connector.base import BaseConnector
 from .connector.tcp import TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .environment import NetrcFile
-from .errors import ClientConnectionError, InvalidUrlClientError
+from .errors import ClientConnectionError, Failure, InvalidUrlClientError, ServerTimeoutError
 from .middlewares import ClientHandlerType, ClientMiddlewareType, wrap
 from .options import (
     DEFAULT_TIMEOUT,
@@ -426,30 +426,45 @@ class ClientSession:
         self, call: Call, method: str, str_or_url: StrOrURL, sender: _send.Sender
     ) -> ClientResponse:
         """Make a request that the user's own functions take part in: they count as its time."""
-        options = call.options
-        async with asyncio.timeout_at(call.deadline):
-            target = self._resolve(str_or_url)
-            call.traces = traces = tuple(
-                Trace(self, config, config.trace_config_ctx(options.trace_request_ctx))
-                for config in self._trace_configs
-            )
-            headers = self.headers_with(options.headers)
-            method = method.upper()
-            for trace in traces:
-                await trace.send_request_start(method, target.url, headers)
-            try:
-                request = call.first_request(method, target)
-                send = wrap(sender.send, options.middlewares)
-                response = await self._perform(call, request, send)
-                if callable(options.raise_for_status):
-                    await _judge(response, options.raise_for_status)
-            except BaseException as exc:
-                for trace in traces:
-                    await trace.send_request_exception(method, target.url, headers, exc)
+        try:
+            async with asyncio.timeout_at(call.deadline) as limit:
+                return await self._traced(call, method, str_or_url, sender)
+        except TimeoutError as exc:
+            if not limit.expired() or isinstance(exc, ServerTimeoutError):
                 raise
+            failure = Failure(phase="total", resend_safe=False)
+            error = ServerTimeoutError(
+                f"Timeout on total={call.options.timeout.total} s, middlewares and callbacks "
+                f"included ({failure})"
+            )
+            error.failure = failure
+            raise error from exc
+
+    async def _traced(
+        self, call: Call, method: str, str_or_url: StrOrURL, sender: _send.Sender
+    ) -> ClientResponse:
+        options = call.options
+        target = self._resolve(str_or_url)
+        call.traces = traces = tuple(
+            Trace(self, config, config.trace_config_ctx(options.trace_request_ctx))
+            for config in self._trace_configs
+        )
+        headers = self.headers_with(options.headers)
+        method = method.upper()
+        for trace in traces:
+            await trace.send_request_start(method, target.url, headers)
+        try:
+            request = call.first_request(method, target)
+            response = await self._perform(call, request, wrap(sender.send, options.middlewares))
+            if callable(options.raise_for_status):
+                await _judge(response, options.raise_for_status)
+        except BaseException as exc:
             for trace in traces:
-                await trace.send_request_end(response.method, response.url, headers, response)
-            return response
+                await trace.send_request_exception(method, target.url, headers, exc)
+            raise
+        for trace in traces:
+            await trace.send_request_end(response.method, response.url, headers, response)
+        return response
 
     def _resolve(self, str_or_url: StrOrURL) -> Target:
         base = self._base_url
