@@ -6,6 +6,7 @@ task group, a timeout or any other asynchronous context manager around its ``yie
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar, final
 
@@ -225,12 +226,27 @@ class LoopRunner:
 
 
 class _RealTimer:
-    """Calls back after real seconds, also where the loop's own time is virtual."""
+    """Calls back in the loop after real seconds, also where the loop's own time is virtual."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], None]
     ) -> None:
-        self._handle = loop.call_later(seconds, callback)
+        self._handle: asyncio.TimerHandle | threading.Timer
+        if hasattr(loop, "clock"):
+            # A timer of such a loop would let time jump to it.
+            self._handle = threading.Timer(
+                seconds, loop.call_soon_threadsafe, args=(self._fire, callback)
+            )
+            self._handle.daemon = True
+            self._handle.start()
+        else:
+            self._handle = loop.call_later(seconds, self._fire, callback)
+        self._cancelled = False
+
+    def _fire(self, callback: Callable[[], None]) -> None:
+        if not self._cancelled:
+            callback()
 
     def cancel(self) -> None:
+        self._cancelled = True
         self._handle.cancel()

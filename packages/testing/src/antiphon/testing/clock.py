@@ -10,7 +10,6 @@ sockets a moment before it jumps. In memory (``transport="memory"``) there is no
 """
 
 import asyncio
-import heapq
 import selectors
 import time
 from collections.abc import Callable, Mapping
@@ -158,7 +157,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         held = "" if self.clock.autojump else " (autojump is off, so timers do not count)"
         return f"deadlock at {self.clock._now:.3f} s: nothing is left to happen{held}\n\n{tasks}"
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> "asyncio.Future[Any]":
+    def run_in_executor(  # type: ignore[override]  # typeshed's variadic generic says no more
+        self, executor: Any, func: Any, *args: Any
+    ) -> "asyncio.Future[Any]":
         """Run in a thread; the clock stands still meanwhile."""
         future = super().run_in_executor(executor, func, *args)
         self._own_selector.threads += 1
@@ -171,11 +172,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def next_timer(self) -> float | None:
         """When the next timer is due; ``None`` if there is none."""
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # asyncio tells nobody
-        while scheduled and scheduled[0].cancelled():
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-            self._timer_cancelled_count -= 1
-        return scheduled[0].when() if scheduled else None
+        return min((timer.when() for timer in scheduled if not timer.cancelled()), default=None)
 
     async def settle(self) -> None:
         """Let everything that is ready run until nothing is, without moving the clock."""
@@ -184,5 +181,3 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         while quiet < 2:
             await asyncio.sleep(0)
             quiet = 0 if ready else quiet + 1
-
-    _timer_cancelled_count: int

@@ -12,7 +12,13 @@ from antiphon.core.aio.streams import EMPTY_PAYLOAD, StreamReader
 from antiphon.core.aio.writer import AbstractStreamWriter
 from antiphon.core.http import EMPTY, HttpVersion, HttpVersion11, RawRequestMessage
 from antiphon.core.typedefs import LooseHeaders
-from antiphon.web import Application, Request, UrlMappingMatchInfo
+from antiphon.web import (
+    Application,
+    HTTPNotFound,
+    Request,
+    StreamResponse,
+    UrlMappingMatchInfo,
+)
 
 __all__ = ("make_mocked_coro", "make_mocked_request")
 
@@ -109,15 +115,19 @@ def make_mocked_request(
         client_max_fields=client_max_fields,
     )
     application = Application() if app is None else app
-    match = UrlMappingMatchInfo(dict(match_info or {}), _route(application))
+    match = UrlMappingMatchInfo(dict(match_info or {}), _route())
     match.add_app(application)
     request._match_info = match
     return request
 
 
-def _route(app: Application) -> Any:
-    """A route that no router knows, so that *app* stays as it is."""
-    return Application().router.add_route("*", "/{tail:.*}", make_mocked_coro())
+async def _no_handler(request: Any) -> StreamResponse:
+    raise HTTPNotFound
+
+
+def _route() -> Any:
+    """A route of nobody's router, so that the application stays as it is."""
+    return Application().router.add_route("*", "/{tail:.*}", _no_handler)
 
 
 class _SwallowingWriter(AbstractStreamWriter):

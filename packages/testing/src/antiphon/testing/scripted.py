@@ -178,7 +178,7 @@ class ScriptedPeer(asyncio.Protocol):
 
     async def expect_lost(self) -> Exception | None:
         """Wait until the connection is lost; return why, ``None`` for an orderly end."""
-        await self._until(lambda: self._lost, "a lost connection")
+        await self._until(lambda: self._lost, "a lost connection", after_eof=True)
         return self._error
 
     def _take(self, count: int) -> bytes:
@@ -186,11 +186,11 @@ class ScriptedPeer(asyncio.Protocol):
         del self._buffer[:count]
         return data
 
-    async def _until(self, true: Callable[[], bool], what: str) -> None:
+    async def _until(self, true: Callable[[], bool], what: str, *, after_eof: bool = False) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 while not true():
-                    if self._eof or self._lost:
+                    if self._lost or (self._eof and not after_eof):
                         raise AssertionError(
                             f"expected {what}; {self._state()} after {bytes(self._buffer)!r}"
                         )

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias, cast
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from yarl import URL
 
@@ -297,7 +297,7 @@ async def app_from(source: Any, *args: Any, **kwargs: Any) -> Application:
             made = await made
     if not isinstance(made, Application):
         raise TypeError(f"an antiphon.web.Application is wanted, not {made!r}")
-    return cast(Application, made)
+    return made
 
 
 def _wants_loop(factory: Callable[..., Any]) -> bool:

@@ -100,10 +100,10 @@ class MemoryTransport(asyncio.Transport):
         Raises:
             RuntimeError: After `write_eof`.
         """
-        if self._eof_written:
-            raise RuntimeError("Cannot call write() after write_eof()")
         if self._closing or not data:
             return  # as sockets do: the protocol hears of the loss by connection_lost
+        if self._eof_written:
+            raise RuntimeError("Cannot call write() after write_eof()")
         self._buffer.append(bytes(data))
         self._size += len(data)
         self._schedule()
