@@ -631,14 +631,11 @@ def test_a_lost_connection_is_told(run: Run, asked: Asked, turns: Turns) -> None
     async def check() -> None:
         connection = asked()
         exchange = connection.open("PUT", length=5)
-        tasks = [
-            asyncio.ensure_future(exchange.response()),
-        ]
+        task = asyncio.ensure_future(exchange.response())
         await turns()
         connection.transport.reset()
-        for task in tasks:
-            with pytest.raises(ConnectionResetError, match="Connection lost"):
-                await task
+        with pytest.raises(ConnectionResetError, match="Connection lost"):
+            await task
         with pytest.raises(ConnectionResetError):
             await exchange.writer.write(b"a")
         with pytest.raises(ConnectionResetError):

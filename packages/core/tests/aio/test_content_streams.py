@@ -218,7 +218,12 @@ def test_a_read_of_more_than_the_marks_allow_still_ends(run: Run) -> None:
         source = Source()
         reader = StreamReader(source, 16)
         feeding = itertools.repeat(b"z" * 10, 20)
-        source.on_resume = lambda: [reader.feed_data(piece) for piece in feeding] and None
+
+        def go_on() -> None:
+            for piece in feeding:
+                reader.feed_data(piece)
+
+        source.on_resume = go_on
         reader.feed_data(b"z" * 33)
         assert source.paused
         assert len(await reader.readexactly(200)) == 200

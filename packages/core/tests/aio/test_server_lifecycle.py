@@ -248,11 +248,11 @@ def test_an_old_connection_is_closed_after_its_answer(
     run: Run, served: Served, turns: Turns
 ) -> None:
     async def check() -> None:
-        server = HttpServer(ok, timeouts=ServerTimeouts(max_age=100, keep_alive=None))
+        server = HttpServer(ok, timeouts=ServerTimeouts(max_age=100, keep_alive=None, head=None))
         busy, idle = served(server), served(server)
         idle.transport.feed(GET)
         busy.transport.feed(GET + b"GET / HTTP/1.1\r\n")
-        await turns()
+        await turns(20)
         busy.transport.take()
         clock = Clock(server)
         clock.pass_(103, step=10)

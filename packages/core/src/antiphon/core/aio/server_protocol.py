@@ -169,10 +169,11 @@ class Http1ServerProtocol(ConnectionProtocol):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hand *data* to the transport, at the end of the pump's turn if it is small."""
-        if self._pumping and len(data) <= _HOLD_BACK:
-            self._out.append(bytes(data))
+        if self._pumping and type(data) is bytes and len(data) <= _HOLD_BACK:
+            self._out.append(data)
             return
-        self.flush()
+        if self._out:
+            self.flush()
         transport = self._transport
         if transport is not None:
             transport.write(data)
@@ -253,30 +254,38 @@ class Http1ServerProtocol(ConnectionProtocol):
     def _begin(self, head: RawRequestMessage, error: HttpProcessingError | None) -> None:
         server = self.server
         server.requests_count += 1
-        self.uses += 1
-        if self.uses >= server.max_requests:
+        self.uses = uses = self.uses + 1
+        if uses >= server.max_requests:
             self.connection.close_after()
         exchange = self.exchange = Http1ServerExchange(self, head, error)
         if head.framing is not EMPTY:
             self._expect_content(exchange, head)
         try:
-            task = self._start(exchange)
+            if sys.version_info >= (3, 12):
+                # A handler that never waits is done when this returns: no turn of the loop.
+                task = asyncio.Task(server.handler(exchange), loop=self._loop, eager_start=True)
+            else:
+                task = self._loop.create_task(server.handler(exchange))
         except Exception as exc:
             self._handler_failed(exchange, exc)
             self._finish(exchange)
             return
-        if task.done():
-            self._task_done(task)
-        else:
+        if not task.done():
             exchange.owner = task
             task.add_done_callback(self._task_done_later)
-
-    def _start(self, exchange: Http1ServerExchange) -> "asyncio.Task[None]":
-        coro = self.server.handler(exchange)
-        if sys.version_info >= (3, 12):
-            # A handler that never waits is done when this returns: no turn of the loop.
-            return asyncio.Task(coro, loop=self._loop, eager_start=True)
-        return self._loop.create_task(coro)
+        elif (
+            exchange.state is _DONE
+            and self.sink is None
+            and self.phase is _ACTIVE
+            and not task.cancelled()
+            and task.exception() is None
+            and self.connection.keep_alive
+        ):
+            # What nearly always happens, without the questions of `_finish`.
+            self.exchange = None
+            self.connection.start_next_cycle()
+        else:
+            self._task_done(task)
 
     def _expect_content(self, exchange: Http1ServerExchange, head: RawRequestMessage) -> None:
         options = self.server.content
