@@ -142,8 +142,6 @@ def _ranges(values: list[str], size: int) -> Decision:
         asked = resolve_ranges(specs, size, merge=False)
         if len(asked) == len(ranges):
             ranges = asked  # section 15.3.7.2: in the order of the field, where nothing was joined
-        if sum(stop - start for start, stop in ranges) >= size:
-            return WHOLE  # all of it, in disorder and with part heads: no gain for anybody
     return Decision(Outcome.PARTIAL, tuple(ranges))
 
 
