@@ -456,7 +456,9 @@ def run(origin: Origin) -> Iterator[Callable[..., Any]]:
             assert not left, f"tasks are left: {left}"
             return result
 
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        # Time must not jump while a thread works.
+        factory = None if kwargs.pop("real_time", False) else JumpingLoop
+        with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(main())
 
     yield runner

@@ -97,7 +97,7 @@ def test_netrc_is_used_with_trust_env_only(run, origin, netrc):
         await session.get("http://h/", headers={"Authorization": "own"})
 
     run(scenario)
-    run(scenario, trust_env=True)
+    run(scenario, trust_env=True, real_time=True)
     values = [asked.headers.get("Authorization") for asked in origin.asked]
     expected = [encode_basic_auth("user", "pass"), encode_basic_auth("anyone", "any"), "own"]
     assert values == [None, None, "own", *expected]
@@ -115,7 +115,7 @@ def test_netrc_after_redirects(run, origin, memory, netrc):
     async def scenario(session):
         await session.get("http://h/")
 
-    run(scenario, trust_env=True)
+    run(scenario, trust_env=True, real_time=True)
     values = [asked.headers.get("Authorization") for asked in origin.asked]
     mine = encode_basic_auth("user", "pass")
     assert values == [mine, mine, None, None]
@@ -222,7 +222,7 @@ def test_an_environment_proxy_is_used(run, origin, monkeypatch, netrc):
         await session.get("http://h/x")
         await session.get("http://direct/x")
 
-    run(scenario, trust_env=True)
+    run(scenario, trust_env=True, real_time=True)
     first, second = origin.asked
     assert first.target == "http://h/x"
     assert first.headers["Proxy-Authorization"] == encode_basic_auth("me", "secret")

@@ -4,10 +4,11 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from yarl import URL
+
 from antiphon.client import tracing
 from antiphon.client.errors import ClientResponseError, ServerDisconnectedError
 from antiphon.client.tracing import TraceConfig
-from yarl import URL
 
 SIGNALS = [name.removeprefix("on_") for name in vars(TraceConfig) if name.startswith("on_")]
 

@@ -33,9 +33,14 @@ def test_the_head(run, origin, memory):
     reply = memory.Reply(
         status=201,
         reason="Made",
-        headers=[("X-A", "1"), ("x-a", "2"), ("Content-Type", "Text/HTML; charset=Latin-1"), ("Content-Length", "2")],
+        headers=[
+            ("X-A", "1"),
+            ("x-a", "2"),
+            ("Content-Type", "Text/HTML; charset=Latin-1"),
+            ("Content-Length", "2"),
+        ],
         body=b"\xe4!",
-    )  # fmt: skip
+    )
 
     async def scenario(response):
         assert (response.status, response.reason, response.ok) == (201, "Made", True)

@@ -4,6 +4,7 @@ import asyncio
 import io
 
 import pytest
+
 from antiphon.client.errors import (
     ClientConnectionResetError,
     ServerDisconnectedError,

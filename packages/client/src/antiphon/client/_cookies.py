@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http.cookies import BaseCookie, Morsel
-from typing import Any
+from typing import Any, cast
 
 from antiphon.core.fields.cookies import format_cookie_header, quote_cookie_value
 
@@ -33,8 +33,10 @@ def merged(present: str, cookies: LooseCookies, *, quote: bool = True) -> str:
 
 
 def _pairs(cookies: LooseCookies, *, quote: bool) -> dict[str, str]:
-    items: Iterable[tuple[str, Any]]  # Any: text, a morsel, or something of http.cookies
-    items = cookies.items() if isinstance(cookies, Mapping) else cookies
+    # Any: text, a morsel, or something of http.cookies
+    items = cast(
+        "Iterable[tuple[str, Any]]", cookies.items() if isinstance(cookies, Mapping) else cookies
+    )
     pairs: dict[str, str] = {}
     for name, value in items:
         if isinstance(value, BaseCookie):

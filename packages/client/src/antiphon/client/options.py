@@ -115,6 +115,13 @@ class ClientWSTimeout:
     """For the server's answer to our close frame."""
 
 
+def _digest_is_strong(instance: object, attribute: "attrs.Attribute[bytes]", value: bytes) -> None:
+    if len(value) in (16, 20):
+        raise ValueError("md5 and sha1 are insecure and not supported. Use sha256.")
+    if len(value) != 32:
+        raise ValueError(f"a fingerprint has 32 bytes (SHA-256), not {len(value)}")
+
+
 @final
 @attrs.frozen
 class Fingerprint:
@@ -133,14 +140,7 @@ class Fingerprint:
         32: hashlib.sha256,
     }
 
-    fingerprint: bytes = attrs.field(converter=bytes)
-
-    @fingerprint.validator
-    def _digest_is_strong(self, attribute: "attrs.Attribute[bytes]", value: bytes) -> None:
-        if len(value) in (16, 20):
-            raise ValueError("md5 and sha1 are insecure and not supported. Use sha256.")
-        if len(value) != 32:
-            raise ValueError(f"a fingerprint has 32 bytes (SHA-256), not {len(value)}")
+    fingerprint: bytes = attrs.field(converter=bytes, validator=_digest_is_strong)
 
     def check(self, transport: "asyncio.BaseTransport") -> None:
         """Compare the certificate of *transport*, if it speaks TLS.

@@ -401,11 +401,11 @@ class ClientSession:
             response = await send(request)
             if response.status >= 300:
                 response = await self._judged(call, request, response, send)
+            return response
         finally:
             payload = request.payload
             if tracker is not None or (payload is not None and not payload.autoclose):
                 await _send.close_content(request, response)
-        return response
 
     async def _judged(
         self,
@@ -426,8 +426,9 @@ class ClientSession:
         self, call: Call, method: str, str_or_url: StrOrURL, sender: _send.Sender
     ) -> ClientResponse:
         """Make a request that the user's own functions take part in: they count as its time."""
+        limit = asyncio.timeout_at(call.deadline)
         try:
-            async with asyncio.timeout_at(call.deadline) as limit:
+            async with limit:
                 return await self._traced(call, method, str_or_url, sender)
         except TimeoutError as exc:
             if not limit.expired() or isinstance(exc, ServerTimeoutError):

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antiphon.core.aio.channel import WebSocketChannel
+from antiphon.core.errors import LocalProtocolError
 from antiphon.core.limits import WebSocketLimits
 from antiphon.core.typedefs import Byteish
 from antiphon.core.websocket.connection import Fragment, Role, WebSocketConnection
@@ -372,7 +373,10 @@ class ClientWebSocketResponse:
         Raises:
             ValueError: *code* may not be sent.
         """
-        return await self._channel.close(code, message)
+        try:
+            return await self._channel.close(code, message)
+        except LocalProtocolError:
+            return False  # the server has hung up without a word, and the rest follows
 
     async def __aenter__(self) -> Self:
         return self
