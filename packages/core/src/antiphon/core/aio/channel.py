@@ -14,7 +14,7 @@ from typing import Any, Final, cast, final
 from ..errors import LocalProtocolError, WebSocketError
 from ..limits import WebSocketLimits
 from ..typedefs import Byteish
-from ..websocket.connection import NEED_DATA, Fragment, Role, WebSocketConnection, too_big
+from ..websocket.connection import NEED_DATA, Fragment, Role, State, WebSocketConnection, too_big
 from ..websocket.models import (
     WS_CLOSED_MESSAGE,
     WS_CLOSING_MESSAGE,
@@ -179,7 +179,8 @@ class WebSocketChannel:
     @property
     def closed(self) -> bool:
         """Whether nothing can be sent any more."""
-        return self._connection.close_sent or self._lost
+        connection = self._connection
+        return connection.close_sent or self._lost or connection.state is State.CLOSED
 
     @property
     def close_code(self) -> int | None:

@@ -65,16 +65,18 @@ class Deflater:
             level: For this message only. A new context is begun wherever the level changes: it
                 refers to nothing before it, so the peer's window stays right.
         """
+        zlib = zlib_backend()
         if level is None:
             level = self._level
+        if level == -1:
+            level = zlib.Z_DEFAULT_COMPRESSION
         if level != self._used_level:
             self._used_level = level
             self._compressor = None
-        zlib = zlib_backend()
         compressor = self._compressor
         if compressor is None:
             compressor = self._compressor = zlib.compressobj(
-                level=level,
+                level=min(level, zlib.Z_BEST_COMPRESSION),  # isal ends at 3
                 wbits=-self._window_bits,
                 memLevel=_MEM_LEVEL,
             )

@@ -340,6 +340,11 @@ def _choose_protocol(pairs: Iterable[tuple[str, str]], protocols: Sequence[str])
 # --- client ----------------------------------------------------------------------------------
 
 
+def _check_window(instance: object, attribute: object, value: DeflateParameters | None) -> None:
+    if value is not None and value.client_max_window_bits < 9:
+        raise ValueError("zlib cannot compress with client_max_window_bits=8")
+
+
 @attrs.frozen(kw_only=True)
 class ClientHandshake:
     """What a client asks for.
@@ -351,16 +356,11 @@ class ClientHandshake:
     """
 
     protocols: tuple[str, ...] = ()
-    deflate: DeflateParameters | None = attrs.field(default=None)
+    deflate: DeflateParameters | None = attrs.field(default=None, validator=_check_window)
     origin: str | None = None
     key: str = attrs.field(
         factory=lambda: base64.b64encode(os.urandom(16)).decode("ascii"), repr=False
     )
-
-    @deflate.validator
-    def _check_window(self, attribute: object, value: DeflateParameters | None) -> None:
-        if value is not None and value.client_max_window_bits < 9:
-            raise ValueError("zlib cannot compress with client_max_window_bits=8")
 
     def headers(self) -> CIMultiDict[str]:
         """Return the request's fields, but for ``Connection``."""
