@@ -45,7 +45,10 @@ class Site:
 def parsed(data: bytes, method: str = "GET") -> Answer:
     head, _, body = data.partition(b"\r\n\r\n")
     status, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
-    headers = CIMultiDict(tuple(line.split(": ", 1)) for line in lines)
+    headers = CIMultiDict[str]()
+    for line in lines:
+        name, _, value = line.partition(": ")
+        headers.add(name, value)
     announced = headers.get("Content-Length")
     if headers.get("Transfer-Encoding") == "chunked":
         body = unchunked(body)

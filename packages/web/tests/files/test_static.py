@@ -456,7 +456,7 @@ def test_a_tree_in_a_nested_application(root: Path, site: Any, run: Run) -> None
     async def test() -> None:
         async with site(app) as served:
             assert (await served.get("/inner/static/hello.txt")).body == b"hello world"
-            assert str(inner.router["static"].url_for(filename="x")) == "/inner/static/x"  # type: ignore[call-arg]  # of StaticResource
+            assert str(inner.router["static"].url_for(filename="x")) == "/inner/static/x"
 
     run(test)
 

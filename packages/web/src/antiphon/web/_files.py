@@ -312,7 +312,7 @@ class _Entry:
         self.plain_path = plain_path
         self.plain = plain
         self.good_until = until
-        self.used = True
+        self.used = False
 
 
 @final
