@@ -1,5 +1,7 @@
 """One call of the user: what was asked for, through all redirects."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, final
 
 from multidict import CIMultiDict
@@ -9,16 +11,19 @@ from antiphon.core.aio.payload import JsonBytesPayload, JsonPayload, Payload
 from antiphon.core.fields.basic_auth import BasicAuth, encode_basic_auth
 
 from . import _cookies
+from ._send import close_content, follow
 from ._target import Target, with_params
 from .environment import proxy_from_environment
-from .errors import NonHttpUrlClientError
+from .errors import Failure, NonHttpUrlClientError, ServerTimeoutError
+from .middlewares import ClientHandlerType, wrap
 from .options import RequestOptions
 from .redirects import same_origin
+from .tracing import Trace
 
 if TYPE_CHECKING:
     from .request import ClientRequest
+    from .response import ClientResponse
     from .session import ClientSession
-    from .tracing import Trace
 
 __all__ = ("Call",)
 
@@ -52,6 +57,82 @@ class Call:
         self.cross_origin = False
         """Whether a redirect has led to another origin: for the rest of the call the
         user's credentials stay behind, also if a later one leads back (CVE-2024-45336)."""
+
+    async def perform(self, request: "ClientRequest", send: ClientHandlerType) -> "ClientResponse":
+        """Send *request*, follow redirects, and see to it that content is closed."""
+        tracker = self.options.upload_tracker
+        if tracker is not None:
+            tracker.bind()
+        response: ClientResponse | None = None
+        try:
+            if self.session.trust_env:
+                await self.apply_netrc(request)
+            response = await send(request)
+            if response.status >= 300:
+                response = await self.judged(request, response, send)
+            return response
+        finally:
+            payload = request.payload
+            if tracker is not None or (payload is not None and not payload.autoclose):
+                await close_content(request, response)
+
+    async def judged(
+        self, request: "ClientRequest", response: "ClientResponse", send: ClientHandlerType
+    ) -> "ClientResponse":
+        """Follow redirects, and raise for an error status if that is wanted."""
+        options = self.options
+        if options.allow_redirects:
+            response = await follow(self, request, response, send)
+        if response.status >= 400 and options.raise_for_status is True:
+            await response.checked()
+        return response
+
+    async def observed(
+        self, method: str, target: Target, send: ClientHandlerType
+    ) -> "ClientResponse":
+        """Make a request that the user's own functions take part in: they count as its time."""
+        limit = asyncio.timeout_at(self.deadline)
+        try:
+            async with limit:
+                return await self._traced(method, target, send)
+        except TimeoutError as exc:
+            if not limit.expired() or isinstance(exc, ServerTimeoutError):
+                raise
+            failure = Failure(phase="total", resend_safe=False)
+            error = ServerTimeoutError(
+                f"Timeout on total={self.options.timeout.total} s, middlewares and callbacks "
+                f"included ({failure})"
+            )
+            error.failure = failure
+            raise error from exc
+
+    async def _traced(
+        self, method: str, target: Target, send: ClientHandlerType
+    ) -> "ClientResponse":
+        session = self.session
+        options = self.options
+        self.traces = traces = tuple(
+            Trace(session, config, config.trace_config_ctx(options.trace_request_ctx))
+            for config in session.trace_configs
+        )
+        headers = session.headers_with(options.headers)
+        method = method.upper()
+        for trace in traces:
+            await trace.send_request_start(method, target.url, headers)
+        try:
+            request = self.first_request(method, target)
+            response = await self.perform(request, wrap(send, options.middlewares))
+            if callable(options.raise_for_status):
+                await _judge(response, options.raise_for_status)
+        except BaseException as exc:
+            for trace in traces:
+                await trace.send_request_exception(method, target.url, headers, exc)
+            raise
+        for trace in traces:
+            await trace.send_request_end(response.method, response.url, headers, response)
+        return response
+
+    # -- requests
 
     def first_request(self, method: str, target: Target) -> "ClientRequest":
         """Return the request that the user asked for."""
@@ -165,3 +246,13 @@ class Call:
         if found is not None:
             value = encode_basic_auth(found.login, found.password, "utf-8")
             request.headers[hdrs.AUTHORIZATION] = value
+
+
+async def _judge(
+    response: "ClientResponse", judge: "Callable[[ClientResponse], Awaitable[None]]"
+) -> None:
+    try:
+        await judge(response)
+    except BaseException:
+        response.close()
+        raise

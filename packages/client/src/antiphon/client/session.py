@@ -6,11 +6,10 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, Unpack, final
+from typing import Any, Final, Self, Unpack
 
 import attrs
 from multidict import CIMultiDict, getversion, istr
@@ -25,14 +24,15 @@ from antiphon.core.websocket.handshake import ClientHandshake
 
 from . import _send
 from ._call import Call
+from ._context import OneShot, RequestContext
 from ._flights import Flight, Flights
 from ._target import Target, resolve
 from .connector.base import BaseConnector
 from .connector.tcp import TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .environment import NetrcFile
-from .errors import ClientConnectionError, Failure, InvalidUrlClientError, ServerTimeoutError
-from .middlewares import ClientHandlerType, ClientMiddlewareType, wrap
+from .errors import ClientConnectionError, InvalidUrlClientError
+from .middlewares import ClientMiddlewareType
 from .options import (
     DEFAULT_TIMEOUT,
     ClientTimeout,
@@ -47,12 +47,11 @@ from .options import (
 )
 from .request import ClientRequest
 from .response import ClientResponse
-from .tracing import Trace, TraceConfig
+from .tracing import TraceConfig
 from .ws import ClientWebSocketResponse, WebSocketOptions, accept, handshake_for
 
 __all__ = ("ClientSession", "request")
 
-_T = TypeVar("_T", bound=AbstractAsyncContextManager[Any])
 _RaiseForStatus = bool | Callable[[ClientResponse], Awaitable[None]]
 
 _logger: Final = logging.getLogger("antiphon.client")
@@ -63,46 +62,6 @@ CLOSE_TIMEOUT: Final = 5.0
 
 def _utf8(response: ClientResponse, body: bytes) -> str:
     return "utf-8"
-
-
-@final
-class RequestContext(Generic[_T]):
-    """What a verb returns: awaited for a response, or entered with ``async with``.
-
-    It also is a coroutine, so that a task can be made of it.
-    """
-
-    __slots__ = ("_coroutine", "_result")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
-        self._coroutine = coroutine
-
-    def send(self, value: Any) -> Any:
-        """Resume the coroutine."""
-        return self._coroutine.send(value)
-
-    def throw(self, *args: Any) -> Any:
-        """Raise in the coroutine."""
-        return self._coroutine.throw(*args)
-
-    def close(self) -> None:
-        """Close the coroutine."""
-        self._coroutine.close()
-
-    def __await__(self) -> Generator[Any, None, _T]:
-        return self._coroutine.__await__()
-
-    async def __aenter__(self) -> _T:
-        self._result = await self._coroutine
-        return self._result
-
-    def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> Awaitable[Any]:
-        return self._result.__aexit__(exc_type, exc, tb)
 
 
 class ClientSession:
@@ -354,15 +313,15 @@ class ClientSession:
                 response = await sender.send(request)
                 if response.status >= 300:
                     call = Call(self, self._options, request.deadline)
-                    response = await self._judged(call, request, response, sender.send)
+                    response = await call.judged(request, response, sender.send)
                 return response
         options = self._options.merged(kwargs, stacklevel=2)
         total = options.timeout.total
         call = Call(self, options, sender.loop.time() + total if total else None)
+        target = self._resolve(str_or_url)
         if self._trace_configs or options.middlewares or callable(options.raise_for_status):
-            return await self._observed(call, method, str_or_url, sender)
-        request = call.first_request(method, self._resolve(str_or_url))
-        return await self._perform(call, request, sender.send)
+            return await call.observed(method, target, sender.send)
+        return await call.perform(call.first_request(method, target), sender.send)
 
     def _plain_request(
         self, sender: _send.Sender, method: str, target: Target
@@ -386,86 +345,6 @@ class ClientSession:
             own = request.headers.get(hdrs.COOKIE)
             request.headers[hdrs.COOKIE] = f"{cookies}; {own}" if own else cookies
         return request
-
-    async def _perform(
-        self, call: Call, request: ClientRequest, send: ClientHandlerType
-    ) -> ClientResponse:
-        """Send *request*, follow redirects, and see to it that content is closed."""
-        tracker = call.options.upload_tracker
-        if tracker is not None:
-            tracker.bind()
-        response: ClientResponse | None = None
-        try:
-            if self._trust_env:
-                await call.apply_netrc(request)
-            response = await send(request)
-            if response.status >= 300:
-                response = await self._judged(call, request, response, send)
-            return response
-        finally:
-            payload = request.payload
-            if tracker is not None or (payload is not None and not payload.autoclose):
-                await _send.close_content(request, response)
-
-    async def _judged(
-        self,
-        call: Call,
-        request: ClientRequest,
-        response: ClientResponse,
-        send: ClientHandlerType,
-    ) -> ClientResponse:
-        """Follow redirects, and raise for an error status if that is wanted."""
-        options = call.options
-        if options.allow_redirects:
-            response = await _send.follow(call, request, response, send)
-        if response.status >= 400 and options.raise_for_status is True:
-            await response.checked()
-        return response
-
-    async def _observed(
-        self, call: Call, method: str, str_or_url: StrOrURL, sender: _send.Sender
-    ) -> ClientResponse:
-        """Make a request that the user's own functions take part in: they count as its time."""
-        limit = asyncio.timeout_at(call.deadline)
-        try:
-            async with limit:
-                return await self._traced(call, method, str_or_url, sender)
-        except TimeoutError as exc:
-            if not limit.expired() or isinstance(exc, ServerTimeoutError):
-                raise
-            failure = Failure(phase="total", resend_safe=False)
-            error = ServerTimeoutError(
-                f"Timeout on total={call.options.timeout.total} s, middlewares and callbacks "
-                f"included ({failure})"
-            )
-            error.failure = failure
-            raise error from exc
-
-    async def _traced(
-        self, call: Call, method: str, str_or_url: StrOrURL, sender: _send.Sender
-    ) -> ClientResponse:
-        options = call.options
-        target = self._resolve(str_or_url)
-        call.traces = traces = tuple(
-            Trace(self, config, config.trace_config_ctx(options.trace_request_ctx))
-            for config in self._trace_configs
-        )
-        headers = self.headers_with(options.headers)
-        method = method.upper()
-        for trace in traces:
-            await trace.send_request_start(method, target.url, headers)
-        try:
-            request = call.first_request(method, target)
-            response = await self._perform(call, request, wrap(sender.send, options.middlewares))
-            if callable(options.raise_for_status):
-                await _judge(response, options.raise_for_status)
-        except BaseException as exc:
-            for trace in traces:
-                await trace.send_request_exception(method, target.url, headers, exc)
-            raise
-        for trace in traces:
-            await trace.send_request_end(response.method, response.url, headers, response)
-        return response
 
     def _resolve(self, str_or_url: StrOrURL) -> Target:
         base = self._base_url
@@ -800,16 +679,6 @@ _LOOKED_AT: Final = (hdrs.EXPECT, hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING)
 """Session-wide fields that need a closer look with every request."""
 
 
-async def _judge(
-    response: ClientResponse, judge: Callable[[ClientResponse], Awaitable[None]]
-) -> None:
-    try:
-        await judge(response)
-    except BaseException:
-        response.close()
-        raise
-
-
 def _closed_under(flight: Flight) -> ClientConnectionError:
     failure = flight.failure()
     error = ClientConnectionError(f"Connection closed: the session was closed ({failure})")
@@ -842,35 +711,6 @@ def _session_timeout(
     )
 
 
-@final
-class _OneShot:
-    """A session for one request; closed with its response."""
-
-    __slots__ = ("_context", "_session")
-
-    def __init__(self, context: RequestContext[ClientResponse], session: ClientSession) -> None:
-        self._context = context
-        self._session = session
-
-    async def __aenter__(self) -> ClientResponse:
-        try:
-            return await self._context.__aenter__()
-        except BaseException:
-            await self._session.close()
-            raise
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            await self._context.__aexit__(exc_type, exc, tb)
-        finally:
-            await self._session.close()
-
-
 def request(
     method: str,
     url: StrOrURL,
@@ -879,7 +719,7 @@ def request(
     connector: BaseConnector | None = None,
     loop: asyncio.AbstractEventLoop | None = None,
     **kwargs: Unpack[RequestArguments],
-) -> _OneShot:
+) -> OneShot:
     """Make one request with a session of its own::
 
         async with request("GET", url) as response:
@@ -896,4 +736,4 @@ def request(
     if loop is not None:
         warn_deprecated("ANT-0004")
     session = ClientSession(version=version, connector=connector, connector_owner=connector is None)
-    return _OneShot(session.request(method, url, **kwargs), session)
+    return OneShot(session.request(method, url, **kwargs), session)
