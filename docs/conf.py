@@ -3,11 +3,12 @@
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "_tools"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "_tools"), str(HERE / "_ext")]
 
 project = "antiphon"
 author = "The antiphon authors"
-copyright = "2026, the antiphon authors"  # noqa: A001  # Sphinx's own name for it
+copyright = "2026, the antiphon authors"  # Sphinx's own name for it
 
 extensions = [
     "myst_parser",
@@ -15,6 +16,7 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "public",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "attrs_inline"]
 myst_heading_anchors = 3

@@ -157,9 +157,7 @@ def test_the_tests_of_the_loop_sample_pass(docs):
 
 
 async def test_compression_is_a_middleware(test_client, example):
-    client = await test_client(
-        example("faq/12_compression.py").create_app(), auto_decompress=False
-    )
+    client = await test_client(example("faq/12_compression.py").create_app(), auto_decompress=False)
     response = await client.get("/poem", headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
     assert len(await response.read()) < 500
