@@ -160,6 +160,7 @@ from .tracing import (
     TraceRequestStartParams,
     TraceResponseChunkReceivedParams,
 )
+from .ws import ClientWebSocketResponse
 
 __version__ = "0.1.0"
 
@@ -200,6 +201,7 @@ __all__ = (
     "ClientSession",
     "ClientTimeout",
     "ClientWSTimeout",
+    "ClientWebSocketResponse",
     "Connection",
     "ConnectionKey",
     "ConnectionTimeoutError",

@@ -102,6 +102,7 @@ from .limits import (
     ServerTimeouts,
     WebSocketLimits,
 )
+from .multipart import BadMultipart, MultipartTooLarge
 from .websocket.connection import (
     WebSocketConnection,
 )
@@ -130,6 +131,7 @@ __all__ = (
     "BadContentDispositionParam",
     "BadHttpMessage",
     "BadHttpMethod",
+    "BadMultipart",
     "BadStatusLine",
     "BasicAuth",
     "BodyPartReader",
@@ -159,6 +161,7 @@ __all__ = (
     "MultipartLimits",
     "MultipartReader",
     "MultipartResponseWrapper",
+    "MultipartTooLarge",
     "MultipartWriter",
     "Order",
     "Payload",

@@ -1,5 +1,7 @@
 """HTTP and WebSocket server for asyncio: applications, routing, middlewares."""
 
+from typing import cast
+
 from antiphon.core import (
     WSMsgType,
 )
@@ -86,6 +88,9 @@ from .exceptions import (
     HTTPVariantAlsoNegotiates,
     HTTPVersionNotSupported,
 )
+from .fileresponse import (
+    FileResponse,
+)
 from .handler import (
     PayloadAccessError,
     RequestHandler,
@@ -158,6 +163,9 @@ from .routing.routes import (
     ResourceRoute,
     SystemRoute,
 )
+from .routing.static import (
+    StaticResource,
+)
 from .routing.subapp import (
     AbstractRuleMatching,
     Domain,
@@ -187,6 +195,22 @@ from .sites import (
     TCPSite,
     UnixSite,
 )
+from .ws import (
+    WebSocketReady,
+    WebSocketResponse,
+)
+
+
+def __getattr__(name: str) -> type:
+    # gunicorn is an extra, so its workers are imported when they are asked for.
+    if name in {"GunicornWebWorker", "GunicornUVLoopWebWorker"}:
+        from . import worker
+
+        return cast(type, getattr(worker, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+from .options import ServerOptions
 
 __version__ = "0.1.0"
 
@@ -213,6 +237,7 @@ __all__ = (
     "Domain",
     "DynamicResource",
     "FileField",
+    "FileResponse",
     "GracefulExit",
     "HTTPAccepted",
     "HTTPBadGateway",
@@ -293,9 +318,11 @@ __all__ = (
     "RouteOptions",
     "RouteTableDef",
     "Server",
+    "ServerOptions",
     "ServerRunner",
     "SockSite",
     "StaticDef",
+    "StaticResource",
     "StreamResponse",
     "SystemRoute",
     "TCPSite",
@@ -305,6 +332,8 @@ __all__ = (
     "UrlMappingMatchInfo",
     "View",
     "WSMsgType",
+    "WebSocketReady",
+    "WebSocketResponse",
     "access_logger",
     "delete",
     "get",
