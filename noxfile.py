@@ -169,9 +169,9 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def deprecations(session: nox.Session) -> None:
-    """Check the registry of deprecations against code and tests; ``-- --write`` writes the texts."""
+    """Check the registry of deprecations against the code; ``-- --write`` writes its texts."""
     session.install(*EDITABLE, *group("test"), *group("release"))
-    session.run("python", "docs/_tools/deprecation_table.py", *session.posargs)
+    session.run("python", "docs/_tools/deprecations.py", *session.posargs)
 
 
 @nox.session(python=NEWEST)

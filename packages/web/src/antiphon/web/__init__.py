@@ -107,6 +107,7 @@ from .middlewares import (
     middleware,
     normalize_path_middleware,
 )
+from .options import ServerOptions
 from .proxies import (
     TrustedProxies,
     trusted_proxies,
@@ -209,8 +210,6 @@ def __getattr__(name: str) -> type:
         return cast(type, getattr(worker, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-
-from .options import ServerOptions
 
 __version__ = "0.1.0"
 
