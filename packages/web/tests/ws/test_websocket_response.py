@@ -500,6 +500,7 @@ def test_pings_are_answered_without_anybody_receiving(site: Any, run: Run) -> No
 def test_without_autoping_the_application_sees_pings(site: Any, run: Run) -> None:
     async def serve(ws: WebSocketResponse) -> Any:
         message = await ws.receive()
+        assert message.type is WSMsgType.PING
         await ws.pong(message.data)
         return message.type
 

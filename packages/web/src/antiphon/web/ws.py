@@ -228,6 +228,10 @@ class WebSocketResponse(StreamResponse):
             autoclose=self._autoclose,
             close_timeout=self._timeout,
         )
+        if type(self) is WebSocketResponse:
+            # What is called for each message, without a step in between.
+            self.send_str = self._channel.send_str  # type: ignore[method-assign]  # see above
+            self.send_bytes = self._channel.send_bytes  # type: ignore[method-assign]  # see above
         request_handler = request._request_handler
         if request_handler is not None:
             self._close_at_stop(request_handler, exchange.task or asyncio.current_task())
@@ -425,7 +429,11 @@ class WebSocketResponse(StreamResponse):
         return self
 
     async def __anext__(self) -> WSMessage:
-        message = await self.receive()
+        if type(self) is not WebSocketResponse:
+            message = await self.receive()  # a subclass may see to that
+        else:
+            channel = self._channel or self._open_channel()
+            message = await channel.receive(self._receive_timeout)
         if message.type in _END:
             raise StopAsyncIteration
         return message
