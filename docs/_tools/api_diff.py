@@ -99,6 +99,11 @@ def losses(old: Api, new: Api, package: str) -> list[Loss]:
             head = re.sub(r"\.__init__$", "", path)
             name = f"{head}({getattr(value, 'name', '?')}=)"
         found.add(Loss(name, what))
+    gone = {loss.name for loss in found}
+    kept = {str(name) for name in new[module].exports or []}
+    for name in sorted({str(name) for name in old[module].exports or []} - kept):
+        if f"{module}.{name}" not in gone:
+            found.add(Loss(f"{module}.{name}", "is no longer in __all__"))
     return sorted(found)
 
 

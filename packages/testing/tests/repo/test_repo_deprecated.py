@@ -142,7 +142,7 @@ def plain_handler() -> None:
     def handler(request: web.Request) -> web.Response:
         return web.Response()
 
-    web.Application().router.add_get("/", handler)  # type: ignore[arg-type]  # obsolete  # here
+    web.Application().router.add_post("/", handler)  # type: ignore[arg-type]  # obsolete  # here
 
 
 @row("ANT-0017")
@@ -150,7 +150,7 @@ def plain_handler_in_table() -> None:
     def handler(request: web.Request) -> web.Response:
         return web.Response()
 
-    web.Application().add_routes([web.get("/", handler)])  # type: ignore[arg-type]  # here
+    web.Application().add_routes([web.post("/", handler)])  # type: ignore[arg-type]  # here
 
 
 # --- antiphon-client
