@@ -3,6 +3,7 @@
 python .ci/build.py FOLDER
 """
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -26,6 +27,8 @@ def build(package: str, target: pathlib.Path) -> None:
             "--no-use-vcs",
         ],
         check=True,
+        # The list of classifiers is otherwise fetched, from a place that may not be in reach.
+        env=os.environ | {"FLIT_NO_NETWORK": "1"},
     )
     for built in (folder / "dist").iterdir():
         built.replace(target / built.name)
