@@ -163,12 +163,9 @@ def fixture_texts(module: types.ModuleType) -> dict[str, str]:
         if (
             isinstance(value, pytest.FixtureDef)
             or type(value).__name__ == "FixtureFunctionDefinition"
-        ):
-            if not name.startswith("_"):
-                function = inspect.unwrap(
-                    getattr(value, "_get_wrapped_function", lambda v=value: v)()
-                )
-                found[name] = " ".join((inspect.getdoc(function) or "").split())
+        ) and not name.startswith("_"):
+            function = inspect.unwrap(getattr(value, "_get_wrapped_function", lambda v=value: v)())
+            found[name] = " ".join((inspect.getdoc(function) or "").split())
     return found
 
 

@@ -2,7 +2,7 @@ import pytest
 from shop import create_app
 
 from antiphon.client import ClientConnectionError, ClientPayloadError
-from antiphon.testing.faults import FaultPlan, Faults
+from antiphon.testing import FaultPlan, Faults
 
 
 async def test_a_response_in_pieces_of_one_byte_is_a_response(test_client):

@@ -4,7 +4,7 @@ import pytest
 from shop import create_app
 
 from antiphon.client import ClientSession, ServerDisconnectedError
-from antiphon.testing.scripted import ScriptedPeer, ScriptedServer
+from antiphon.testing import ScriptedPeer, ScriptedServer
 
 
 async def test_a_server_that_hangs_up():

@@ -15,7 +15,7 @@ from antiphon.client import (
     ServerDisconnectedError,
     TCPConnector,
 )
-from antiphon.testing.scripted import ScriptedServer
+from antiphon.testing import ScriptedServer
 
 
 @pytest.mark.subprocess
