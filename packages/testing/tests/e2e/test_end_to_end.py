@@ -289,6 +289,7 @@ async def test_a_websocket_works_over_both(test_client: Any, transport: str) -> 
         websocket = WebSocketResponse()
         await websocket.prepare(request)
         async for message in websocket:
+            assert isinstance(message.data, str)
             await websocket.send_str(message.data.upper())
         return websocket
 

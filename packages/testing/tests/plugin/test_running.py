@@ -278,25 +278,37 @@ def test_loops_can_be_chosen(pytester: pytest.Pytester) -> None:
     assert run(pytester, "--antiphon-loop=twisted").ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_setup_show_xdist_and_memory(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("""
-        import pytest
-        from service import create_app
+IN_MEMORY = """
+import pytest
+from service import create_app
 
-        @pytest.fixture
-        async def client(test_client):
-            yield await test_client(create_app)
+@pytest.fixture
+async def client(test_client):
+    yield await test_client(create_app)
 
-        @pytest.mark.parametrize("number", range(4))
-        async def test_it(client, number):
-            assert client.server.transport == "memory"
-            async with client.get("/") as response:
-                assert await response.text() == "hello"
-    """)
+@pytest.mark.parametrize("number", range(2))
+async def test_it(client, number):
+    assert client.server.transport == "memory"
+    async with client.get("/") as response:
+        assert await response.text() == "hello"
+"""
+
+
+def test_setup_show_and_memory(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(IN_MEMORY)
     result = run(pytester, "--setup-show", "--antiphon-transport=memory")
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*SETUP    F client (fixtures used: test_client)*"])
-    run(pytester, "-n", "2", "--antiphon-transport=memory").assert_outcomes(passed=4)
+
+
+def test_with_xdist(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(IN_MEMORY)
+    # Workers are processes: this run is one, too.
+    result = pytester.runpytest_subprocess(
+        *("-p", "no:cacheprovider", "-p", "no:asyncio", "-n", "1", "--antiphon-transport=memory"),
+        timeout=180,
+    )
+    result.assert_outcomes(passed=2)
 
 
 def test_leaks_fail_the_test_with_the_line(pytester: pytest.Pytester) -> None:

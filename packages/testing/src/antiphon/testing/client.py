@@ -1,15 +1,14 @@
 """The client of a test server: paths instead of URLs, and everything closed in the end."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, final
 
 from yarl import URL
 
 from antiphon.client import BaseConnector, ClientResponse, ClientSession, CookieJar
 from antiphon.client.cookiejar import AbstractCookieJar
-from antiphon.client.session import RequestContext
 from antiphon.core.deprecations import warn_deprecated
 from antiphon.web import Application
 
@@ -19,6 +18,51 @@ from .server import BaseTestServer, TestServer
 __all__ = ("TestClient",)
 
 _Path: TypeAlias = "str | URL"
+
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Pending(Protocol[_T_co]):
+    """What a verb returns: awaited for a response, or entered with ``async with``."""
+
+    def __await__(self) -> Generator[Any, None, _T_co]: ...
+    async def __aenter__(self) -> _T_co: ...
+    def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> Awaitable[Any]: ...
+
+
+@final
+class _Opening(Generic[_T]):
+    """A WebSocket that is being opened; a coroutine, too, so that tasks can be made of it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
+        self._coroutine = coroutine
+        self.send = coroutine.send
+        self.throw = coroutine.throw
+        self.close = coroutine.close
+        self._opened: Any = None
+
+    def __await__(self) -> Generator[Any, None, _T]:
+        return self._coroutine.__await__()
+
+    async def __aenter__(self) -> _T:
+        self._opened = await self._coroutine
+        entered: _T = await self._opened.__aenter__()
+        return entered
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._opened.__aexit__(exc_type, exc, tb)
 
 
 class TestClient:
@@ -121,49 +165,47 @@ class TestClient:
         """Return the absolute URL of *path* on the server."""
         return self._server.make_url(path)
 
-    def request(self, method: str, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def request(self, method: str, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a request; ``await`` it or use it in ``async with``."""
         return self.session.request(method, self.make_url(path), **kwargs)
 
-    def get(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def get(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a GET request."""
         return self.session.get(self.make_url(path), **kwargs)
 
-    def post(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def post(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a POST request."""
         return self.session.post(self.make_url(path), **kwargs)
 
-    def options(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def options(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make an OPTIONS request."""
         return self.session.options(self.make_url(path), **kwargs)
 
-    def head(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def head(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a HEAD request."""
         return self.session.head(self.make_url(path), **kwargs)
 
-    def put(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def put(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a PUT request."""
         return self.session.put(self.make_url(path), **kwargs)
 
-    def patch(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def patch(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a PATCH request."""
         return self.session.patch(self.make_url(path), **kwargs)
 
-    def delete(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def delete(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a DELETE request."""
         return self.session.delete(self.make_url(path), **kwargs)
 
-    def query(self, path: _Path, **kwargs: Any) -> RequestContext[ClientResponse]:
+    def query(self, path: _Path, **kwargs: Any) -> Pending[ClientResponse]:
         """Make a QUERY request."""
         return self.session.query(self.make_url(path), **kwargs)
 
-    def ws_connect(
-        self, path: _Path, *, decode_text: bool = True, **kwargs: Any
-    ) -> RequestContext[Any]:
+    def ws_connect(self, path: _Path, *, decode_text: bool = True, **kwargs: Any) -> Pending[Any]:
         """Open a WebSocket; ``await`` it or use it in ``async with``."""
         session: Any = self.session
         opening = session.ws_connect(self.make_url(path), decode_text=decode_text, **kwargs)
-        return RequestContext(self._opened(opening))
+        return _Opening(self._opened(opening))
 
     async def _opened(self, opening: Awaitable[Any]) -> Any:
         websocket = await opening
@@ -207,7 +249,7 @@ class TestClient:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Never called: entering raises."""
+        raise AssertionError("never called: entering raises")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"

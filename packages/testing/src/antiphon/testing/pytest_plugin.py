@@ -69,10 +69,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "antiphon_timeout(seconds): how long this asynchronous test may take"
     )
     config.stash[_LOOPS] = Loops(
-        _factories(config.getoption("--antiphon-loop")),
-        debug=config.getoption("--antiphon-debug"),
-        timeout=config.getoption("--antiphon-timeout"),
+        _factories(_option(config, "--antiphon-loop")),
+        debug=_option(config, "--antiphon-debug"),
+        timeout=_option(config, "--antiphon-timeout"),
     )
+
+
+def _option(config: pytest.Config, name: str) -> Any:  # Any: as the option says
+    return config.getoption(name)
 
 
 def _factories(option: str) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -143,7 +147,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 def _leak_policy(item: pytest.Item) -> str:
     if "antiphon_leak_guard" in getattr(item, "fixturenames", ()):
         return "error"
-    return str(item.config.getoption("--antiphon-leaks"))
+    return str(_option(item.config, "--antiphon-leaks"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -202,7 +206,7 @@ def _antiphon_factories_fixture(
 ) -> "Iterator[Factories]":
     from ._factories import Factories
 
-    factories = Factories(antiphon_client_cls, request.config.getoption("--antiphon-transport"))
+    factories = Factories(antiphon_client_cls, _option(request.config, "--antiphon-transport"))
     if foreign_runner(request.node) is not None:
         item: Any = request.node
         if inspect.iscoroutinefunction(item.obj) and foreign_runner(item) == "anyio":
