@@ -26,12 +26,13 @@ class Http1ClientExchange:
     """A `ClientExchange` on an HTTP/1.1 connection. Made by `Http1ClientProtocol.open`."""
 
     __slots__ = (
-        "_callbacks",
         "_continue_waiter",
         "_informational",
         "_protocol",
         "_response_waiter",
         "_writer",
+        "callbacks",
+        "content",
         "deadline",
         "decompress",
         "done",
@@ -72,6 +73,9 @@ class Http1ClientExchange:
         """Content at hand that waits for the server's wish."""
         self.head: RawResponseMessage | None = None
         self.sink: ContentSink | None = None
+        """What feeds `content`, unless all of it came together with the head."""
+        self.content: StreamReader = EMPTY_PAYLOAD
+        """The response's content, once its head has come."""
         self.trailers: CIMultiDictProxy[str] | None = None
         """The response's trailer section, once its content was received to the end."""
         self.started = False
@@ -83,19 +87,14 @@ class Http1ClientExchange:
         self._writer: Http1ContentWriter | None = None
         self._response_waiter: asyncio.Future[None] | None = None
         self._continue_waiter: asyncio.Future[None] | None = None
-        self._callbacks: list[Callable[[], None]] | None = None
+        self.callbacks: list[Callable[[], None]] | None = None
+        """What is called once the exchange is done."""
 
     def __repr__(self) -> str:
         state = "done" if self.done else "failed" if self.failure else "open"
         return f"<{type(self).__name__} {state} {self.head!r} on connection {self._protocol.id}>"
 
     # ----------------------------------------------------------------- facts
-
-    @property
-    def content(self) -> StreamReader:
-        """The response's content, once its head has come."""
-        sink = self.sink
-        return EMPTY_PAYLOAD if sink is None else sink.stream
 
     @property
     def writer(self) -> ContentWriter:
@@ -110,8 +109,7 @@ class Http1ClientExchange:
                 length=self.length,
                 on_end=self._request_ended,
             )
-            if self.done or self.failure is not None:
-                writer.ended = True
+            writer.ended = self.done
         return writer
 
     @property
@@ -205,10 +203,10 @@ class Http1ClientExchange:
         """Call *callback* once when the exchange is done or its connection lost; at once, if so."""
         if self.done or self.failure is not None:
             callback()
-        elif self._callbacks is None:
-            self._callbacks = [callback]
+        elif self.callbacks is None:
+            self.callbacks = [callback]
         else:
-            self._callbacks.append(callback)
+            self.callbacks.append(callback)
 
     def abort(self, exc: BaseException | None = None) -> None:
         """Give the exchange up now, and the connection with it.
@@ -238,33 +236,35 @@ class Http1ClientExchange:
     def head_came(self, head: RawResponseMessage) -> None:
         """Note the final response's head."""
         self.head = head
-        _wake(self._response_waiter)
-        _wake(self._continue_waiter)
+        waiter = self._response_waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if self._continue_waiter is not None:
+            _wake(self._continue_waiter)
 
     def finish(self) -> None:
         """Request and response are complete."""
         self.done = True
         self.timeline.end = self._protocol.last_read
-        self._run_callbacks()
+        self.run_callbacks()
 
     def fail(self, exc: BaseException) -> None:
         """Nothing more will come or go."""
         self.failure = exc
         self.held_body = None
-        if self._writer is not None:
-            self._writer.ended = True
         if self.sink is not None:
             self.sink.drop(exc)
         _wake(self._response_waiter)
         _wake(self._continue_waiter)
-        self._run_callbacks()
+        self.run_callbacks()
 
     def _request_ended(self) -> None:
         self.timeline.body_sent = self._protocol.now()
         self._protocol.request_ended()
 
-    def _run_callbacks(self) -> None:
-        callbacks, self._callbacks = self._callbacks, None
+    def run_callbacks(self) -> None:
+        """Call who waits for the end, once."""
+        callbacks, self.callbacks = self.callbacks, None
         for callback in callbacks or ():
             callback()
 

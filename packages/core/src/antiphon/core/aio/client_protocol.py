@@ -38,6 +38,7 @@ class Http1ClientProtocol(ConnectionProtocol):
     """
 
     __slots__ = (
+        "_buffer",
         "_close_callbacks",
         "_close_waiters",
         "_closed",
@@ -55,6 +56,7 @@ class Http1ClientProtocol(ConnectionProtocol):
     def __init__(self, limits: HttpLimits, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.connection = Http1Connection(Role.CLIENT, limits)
+        self._buffer = self.connection.buffer
         self.last_used = 0.0
         """Loop time at which the last exchange ended, or of the connection's making."""
         self._exchange: Http1ClientExchange | None = None
@@ -112,12 +114,13 @@ class Http1ClientProtocol(ConnectionProtocol):
     def free(self) -> int:
         """1 if an exchange may start now, else 0."""
         transport = self._transport
+        buffer = self._buffer
         if (
             self._exchange is not None
             or self._closed
             or transport is None
             or transport.is_closing()
-            or self.connection.buffered
+            or buffer.pos != len(buffer.data)
         ):
             return 0
         return 1
@@ -144,13 +147,14 @@ class Http1ClientProtocol(ConnectionProtocol):
         """
         if not self.free():
             raise LocalProtocolError(f"No exchange can start on {self!r}")
-        data = self.connection.open(head, length=length, body=body, chunked=chunked)
+        connection = self.connection
+        data = connection.open(head, length=length, body=body, chunked=chunked)
         now = self.last_read = self._time()
         if timeline is None:
             timeline = Timeline(now)
         timeline.head_sent = now
         self.uses += 1
-        sending = self.connection.our_state is State.SEND_BODY
+        sending = connection.our_state is State.SEND_BODY
         exchange = self._exchange = Http1ClientExchange(
             self,
             timeline,
@@ -216,6 +220,13 @@ class Http1ClientProtocol(ConnectionProtocol):
         if exchange is not None and not exchange.started:
             exchange.started = True
             exchange.timeline.first_byte = now
+            if not (self._closed or self._pumping or self._reading_paused):
+                whole = self.connection.receive_whole(
+                    data, 2 * exchange.read_bufsize, exchange.decompress
+                )
+                if whole is not None:
+                    self._whole_response_came(exchange, *whole)
+                    return
         self.connection.receive_data(data)
         self._pump()
 
@@ -325,8 +336,25 @@ class Http1ClientProtocol(ConnectionProtocol):
         self._sink = exchange.sink = ContentSink(
             stream, head.compression if exchange.decompress else None
         )
+        exchange.content = stream
         exchange.head_came(head)
         return True
+
+    def _whole_response_came(
+        self, exchange: Http1ClientExchange, head: RawResponseMessage, content: bytes
+    ) -> None:
+        """Do in one step what a head, its content and their end do one after the other."""
+        self._last_head = head
+        self._exchange = None
+        self.last_used = self.last_read
+        if head.framing is not EMPTY:
+            stream = exchange.content = StreamReader(self, exchange.read_bufsize, loop=self._loop)
+            stream.feed_whole(content)
+        exchange.done = True
+        exchange.timeline.end = self.last_read
+        exchange.head_came(head)
+        if exchange.callbacks is not None:
+            exchange.run_callbacks()
 
     # ---------------------------------------------------- end of an exchange
 

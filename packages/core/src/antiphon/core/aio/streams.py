@@ -261,6 +261,17 @@ class StreamReader:
             self._paused = True
             self._protocol.pause_reading()
 
+    def feed_whole(self, data: bytes) -> None:
+        """Feed *data* as all the content there is, with its end, to a stream fresh from its making.
+
+        Never pauses what feeds it: nothing more will come.
+        """
+        self._eof = True
+        count = len(data)
+        if count:
+            self._chunks = deque((data,))
+            self._total = self._size = count
+
     def feed_chunks(self, data: bytes, ends: Sequence[int]) -> None:
         """Append *data* in which HTTP chunks end at the offsets *ends*, for `readchunk`."""
         start = self._total

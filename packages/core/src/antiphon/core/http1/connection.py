@@ -12,7 +12,7 @@ Each side has a `State`. What is not in the transition table is an error: a
 from enum import Enum
 from typing import Final, NoReturn, final
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, getversion
 
 from ..errors import BadHttpMessage, HttpProcessingError, LocalProtocolError, quoted
 from ..http import (
@@ -20,6 +20,7 @@ from ..http import (
     UNTIL_CLOSE,
     HttpVersion,
     HttpVersion11,
+    Length,
     RawRequestMessage,
     RawResponseMessage,
     RequestHead,
@@ -29,7 +30,7 @@ from ..typedefs import Byteish
 from ._body import Encoder, encoder_for
 from ._events import CLOSED, END, NEED_DATA, PAUSED, EndOfMessage, NeedData
 from ._framing import body_framing
-from ._grammar import TOKEN_TEXT
+from ._grammar import TARGET_TEXT, TOKEN_TEXT
 from ._inner import (
     CONNECTION,
     DATE,
@@ -142,6 +143,10 @@ _READING: Final = {
 _GONE: Final = frozenset((State.CLOSED, State.ERROR))
 _ENDED: Final = frozenset((State.CLOSED, State.ERROR, State.MUST_CLOSE, State.SWITCHED))
 _NO_CONTENT: Final = frozenset((204, 304))
+# Methods of requests that have no content and need not say so.
+_BARE: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
+# A longer head is not kept to be written again, and not looked for in what has just come.
+_MAX_MEMO: Final = 2048
 # Methods whose responses are not framed by their content.
 _NEVER_PLAIN: Final = frozenset(("HEAD", "CONNECT"))
 
@@ -172,8 +177,14 @@ class Http1Connection:
         "_parser",
         "_plain",
         "_reading",
+        "_sent_authority",
+        "_sent_fields",
+        "_sent_headers",
+        "_sent_target",
+        "_sent_version",
         "_theirs",
         "_version",
+        "buffer",
         "limits",
         "receive_data",
         "role",
@@ -185,7 +196,8 @@ class Http1Connection:
         self._parser: HttpRequestParser | HttpResponseParser = (
             HttpRequestParser(limits) if role is Role.SERVER else HttpResponseParser(limits)
         )
-        self._buffer = self._parser.buffer
+        self._buffer = self.buffer = self._parser.buffer
+        """Where bytes wait that are not parsed yet; only to be looked at."""
         self.receive_data = self._parser.feed_data
         """Store `bytes` that came; they are parsed when `next_event` asks."""
         self._reading = _READING[role]
@@ -202,6 +214,12 @@ class Http1Connection:
         self._last_host: str | None = None
         # The usual case of a response: nothing to say about the connection.
         self._plain = False
+        # Client: the fields written last, and of what: they are mostly the same again.
+        self._sent_headers: CIMultiDict[str] | None = None
+        self._sent_version = 0
+        self._sent_authority = ""
+        self._sent_target = ""
+        self._sent_fields = b""
 
     def __repr__(self) -> str:
         return (
@@ -297,6 +315,50 @@ class Http1Connection:
             self._fail()
             raise
         return event
+
+    def receive_whole(
+        self, data: bytes, max_content: int, decode: bool
+    ) -> tuple[RawResponseMessage, bytes] | None:
+        """Take a whole response that came in one piece after a whole request, as most do.
+
+        The cycle has ended then and the next one may begin; there is no event to ask for.
+
+        Args:
+            data: What came.
+            max_content: Bytes of content that are taken this way at most.
+            decode: Whether the caller has to undo content codings: such a response is not taken.
+
+        Returns:
+            Its head and its content; or ``None``, and nothing has changed: give *data* to
+            `receive_data`. So for everything out of the ordinary, also what is malformed.
+        """
+        buffer = self._buffer
+        parser = self._parser
+        if (
+            not self._plain
+            or self._theirs is not State.SEND_RESPONSE
+            or self._ours is not State.DONE
+            or buffer.pos != len(buffer.data)
+            or type(parser) is not HttpResponseParser
+        ):
+            return None
+        end = data.find(b"\r\n\r\n", 0, _MAX_MEMO)
+        if end < 0:
+            return None
+        head = parser.peek_head(data, end)
+        if head is None or head.code < 200 or head.should_close or head.upgrade:
+            return None
+        if decode and head.compression is not None:
+            return None
+        framing = head.framing
+        end += 4
+        size = len(data) - end
+        if framing is not EMPTY and type(framing) is not Length:
+            return None
+        if size != (0 if framing is EMPTY else framing.size) or size > max_content:
+            return None
+        self._ours = self._theirs = State.IDLE
+        return head, data[end:]
 
     def _not_reading(self) -> NeedData:
         theirs = self._theirs
@@ -577,6 +639,10 @@ class Http1Connection:
             ValueError: Method, target, version, a name or a value is not allowed, or the request
                 cannot carry such content. Nothing has changed then.
         """
+        if body is None and length is None and not chunked:
+            known = self._open_again(head)
+            if known is not None:
+                return known
         if self._ours is not State.IDLE or not self.keep_alive:
             self._not_our_turn("send a request")
         if body is not None:
@@ -609,27 +675,79 @@ class Http1Connection:
         line = f"{method} {head.target} HTTP/1.{version[1]}\r\nHost: {host}\r\n"
         result = encode_lines(f"{line}{fields}{own}\r\n", count + own.count("\n") + 3)
         # Nothing can fail from here on.
+        if not own and version is HttpVersion11 and len(result) <= _MAX_MEMO:
+            # `own` is empty: no content, nothing about the connection, no other protocol.
+            self._sent_headers = head.headers
+            self._sent_version = getversion(head.headers)  # type: ignore[arg-type]  # of any value
+            self._sent_authority = head.authority
+            self._sent_target = head.target
+            self._sent_fields = result[result.index(b"\r\n") :]
         self._last_host = host
         self._method = method
         self._version = version
         self._closing = closing
         self._asked_upgrade = asks or method == "CONNECT"
+        self._plain = not (closing or self._asked_upgrade)
         self._informational = 0
         if type(self._parser) is HttpResponseParser:
             self._parser.method = method
-        self._theirs = _step(self._theirs, _Input.REQUEST_CAME)
+        # Both sides are idle here: what is missing from a row would be a KeyError.
+        self._theirs = _ON_REQUEST_CAME[self._theirs]
         if framing is EMPTY:
             self._encoder = _DISCARD
-            self._ours = _step(self._ours, _Input.WHOLE_REQUEST)
-            self._propose()
+            self._ours = _ON_WHOLE_REQUEST[self._ours]
+            if self._asked_upgrade:
+                self._propose()
             return result
-        self._ours = _step(self._ours, _Input.REQUEST)
+        self._ours = _ON_REQUEST[self._ours]
         self._encoder = encoder_for(framing)
         if body is None or waits:
             return result
         self.send_data(body)
         self.send_end()
         return result + body
+
+    def _open_again(self, head: RequestHead) -> bytes | None:
+        """Begin a request without content whose fields are those of the last such one.
+
+        Returns:
+            What `open` would, or ``None`` if anything is different: `open` sees to it.
+        """
+        headers = head.headers
+        method = head.method
+        target = head.target
+        buffer = self._buffer
+        parser = self._parser
+        if (
+            headers is not self._sent_headers
+            or getversion(headers) != self._sent_version  # type: ignore[arg-type]  # of any value
+            or head.authority != self._sent_authority
+            or method not in _BARE
+            or head.version is not HttpVersion11
+            or not head.keep_alive
+            or head.upgrade is not None
+            or self._ours is not State.IDLE
+            or self._theirs is not State.IDLE
+            or self._closing
+            or self._eof
+            or buffer.pos != len(buffer.data)
+            or type(parser) is not HttpResponseParser
+        ):
+            return None
+        if target != self._sent_target:
+            if not TARGET_TEXT.fullmatch(target):
+                return None
+            self._sent_target = target
+        parser.method = self._method = method
+        self._version = HttpVersion11
+        self._asked_upgrade = False
+        self._plain = True
+        self._informational = 0
+        self._encoder = _DISCARD
+        self._theirs = State.SEND_RESPONSE
+        self._ours = State.DONE
+        # `fullmatch` has seen to it that there are only ASCII characters.
+        return f"{method} {target} HTTP/1.1".encode("ascii") + self._sent_fields
 
     def _propose(self) -> None:
         if self._asked_upgrade:

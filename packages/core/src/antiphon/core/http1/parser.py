@@ -220,6 +220,20 @@ class HttpResponseParser(_MessageParser):
         self._heads = ResponseHeadParser(limits)
         self.method = method
 
+    def peek_head(self, data: bytes, end: int) -> RawResponseMessage | None:
+        """Return the head that *data* begins with, taking nothing; ``None`` if it is none.
+
+        Args:
+            data: What came after all that was parsed.
+            end: Where the head's empty line begins (CR LF CR LF).
+        """
+        if self._decoder is not None or self._failed:
+            return None
+        try:
+            return self._heads.parse(data, 0, end, self.method)
+        except HttpProcessingError:
+            return None  # it is parsed again to be refused, by whoever takes it
+
     def next_event(self) -> RawResponseMessage | bytes | EndOfMessage | NeedData:
         """Return the next event in what is stored.
 
