@@ -52,7 +52,8 @@ class Public(SphinxDirective):
             lines.append(f".. auto{kind}:: {package}.{name}")
             if kind in {"class", "exception"}:
                 lines.append("   :members:")
-                lines.append("   :show-inheritance:")
+                if getattr(module, name).__bases__ != (object,):
+                    lines.append("   :show-inheritance:")
                 if issubclass(getattr(module, name), enum.Enum):
                     lines.append("   :undoc-members:")
             if kind == "data":

@@ -22,4 +22,5 @@ async def test_what_the_server_says_to_nonsense(test_server):
     peer = await ScriptedPeer.connect(server)
     peer.say(b"GET / HTTP/1.1\r\nHost : a\r\n\r\n")
     head = await peer.expect_head()
+    peer.close()
     assert head.startswith(b"HTTP/1.1 400 ")

@@ -24,7 +24,7 @@ def test_the_samples_about_testing_pass(docs):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder,
          "-c", os.devnull, "-p", "no:asyncio", "-p", "no:anyio", folder],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+        cwd=folder, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
