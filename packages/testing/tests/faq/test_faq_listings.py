@@ -20,6 +20,6 @@ def test_listing_passes(pytester: pytest.Pytester, listing: str, count: int) -> 
         # As printed: neither formatted nor checked.
         (pytester.path / target).write_text((HERE / source).read_text())
     result = pytester.runpytest_inprocess(
-        "-p", "no:asyncio", "-p", "no:cacheprovider", "-W", "error"
+        *("-p", "no:asyncio", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"), "-W", "error"
     )
     result.assert_outcomes(passed=count, warnings=0)

@@ -28,7 +28,9 @@ def project(pytester: pytest.Pytester) -> None:
 
 def run(pytester: pytest.Pytester, *args: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
     """Run pytest in this process; what it imports is imported already, which makes it quick."""
-    others = [f"no:{name}" for name in ("asyncio", "anyio") if name not in plugins]
+    # Hypothesis takes seconds to import, at the end of every run.
+    names = {"asyncio", "anyio", "hypothesispytest"} - set(plugins)
+    others = [f"no:{name}" for name in sorted(names)]
     arguments = [part for other in others for part in ("-p", other)]
     return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments, "-W", "error", *args)
 
@@ -305,7 +307,17 @@ def test_with_xdist(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(IN_MEMORY)
     # Workers are processes: this run is one, too.
     result = pytester.runpytest_subprocess(
-        *("-p", "no:cacheprovider", "-p", "no:asyncio", "-n", "1", "--antiphon-transport=memory"),
+        *(
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:asyncio",
+            "-p",
+            "no:hypothesispytest",
+            "-n",
+            "1",
+            "--antiphon-transport=memory",
+        ),
         timeout=180,
     )
     result.assert_outcomes(passed=2)

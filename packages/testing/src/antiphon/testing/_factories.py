@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, Final, final
 
@@ -114,9 +115,16 @@ class Factories:
     def close_from_outside(self) -> None:
         """Close everything on the loop where it was opened, which does not run now.
 
-        For tests that another plugin runs. Those whose loop is closed by now were closed
-        inside the test already.
+        For tests that another plugin runs.
         """
         loop = self._loop
-        if self.opened and loop is not None and not loop.is_closed():
-            loop.run_until_complete(self.close())
+        if not self.opened or loop is None:
+            return
+        if loop.is_closed():
+            warnings.warn(
+                f"not closed, as another plugin closed the event loop first: {self.opened}",
+                ResourceWarning,
+                stacklevel=1,
+            )
+            return
+        loop.run_until_complete(self.close())

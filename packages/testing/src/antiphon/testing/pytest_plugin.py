@@ -181,8 +181,7 @@ def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
     """The event loop of the test; usable in tests that are not asynchronous, too."""
     foreign = foreign_runner(request.node)
     if foreign == "asyncio":
-        runner = request.getfixturevalue("_function_scoped_runner")
-        yield runner.get_loop()
+        yield _loop_of_pytest_asyncio(request)
         return
     lease = request.config.stash[_LOOPS].lease()
     try:
@@ -190,6 +189,18 @@ def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
         yield lease.runner.loop
     finally:
         lease.release()
+
+
+def _loop_of_pytest_asyncio(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoop:
+    """Have pytest-asyncio make its loop now; it is closed after what asks for it here."""
+    for name in ("_function_scoped_runner", "event_loop"):  # of 1.x, and before
+        try:
+            made = request.getfixturevalue(name)
+        except pytest.FixtureLookupError:
+            continue
+        loop: asyncio.AbstractEventLoop = made.get_loop() if hasattr(made, "get_loop") else made
+        return loop
+    raise RuntimeError("this version of pytest-asyncio has no loop that others could use")
 
 
 @pytest.fixture
@@ -207,9 +218,12 @@ def _antiphon_factories_fixture(
     from ._factories import Factories
 
     factories = Factories(antiphon_client_cls, _option(request.config, "--antiphon-transport"))
-    if foreign_runner(request.node) is not None:
+    foreign = foreign_runner(request.node)
+    if foreign is not None:
         item: Any = request.node
-        if inspect.iscoroutinefunction(item.obj) and foreign_runner(item) == "anyio":
+        if foreign == "asyncio":
+            _loop_of_pytest_asyncio(request)
+        if inspect.iscoroutinefunction(item.obj) and foreign == "anyio":
             item.obj = factories.closing_after(item.obj)
         yield factories
         factories.close_from_outside()
