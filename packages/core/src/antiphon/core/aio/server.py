@@ -222,7 +222,11 @@ class HttpServer:
             return
         self.abort()
         # An aborted transport reports its end in the next round of the loop.
-        await self.wait_drained(_AFTER_CANCEL)
+        if not await self.wait_drained(_AFTER_CANCEL):
+            # What is left are owners that did not stop when they were cancelled.
+            for protocol in tuple(self.connections):
+                if protocol.lost:
+                    self.connection_lost(protocol)
 
     def abort(self) -> None:
         """Cut every connection now."""

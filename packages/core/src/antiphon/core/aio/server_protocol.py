@@ -158,7 +158,8 @@ class Http1ServerProtocol(ConnectionProtocol):
                     callback()
                 except Exception:
                     self.server.logger.exception("Exception in a disconnect callback")
-        self.server.connection_lost(self)
+        else:
+            self.server.connection_lost(self)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -403,6 +404,9 @@ class Http1ServerProtocol(ConnectionProtocol):
                 self._drained = 0
         elif self.phase is Phase.UPGRADED and self._channel is not None:
             self._channel.close()
+        elif self.lost:
+            # The server knew of it as long as its owner ran: a stop waits for that.
+            self.server.connection_lost(self)
 
     def _drain_content(self) -> bool:
         """Drop content that nobody read. Return whether to go on."""
