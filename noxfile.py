@@ -170,7 +170,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(python=NEWEST)
 def deprecations(session: nox.Session) -> None:
     """Check the registry of deprecations against the code; ``-- --write`` writes its texts."""
-    session.install(*EDITABLE, *group("test"), *group("release"))
+    session.install(*EDITABLE, *group("test"), *group("release"), *group("build"))
     session.run("python", "docs/_tools/deprecations.py", *session.posargs)
 
 
