@@ -170,8 +170,9 @@ def test_streamed_content_and_an_answer_after_it(run: Run, asked: Asked, turns: 
         writer = exchange.writer
         writer.set_trailers(CIMultiDict({"Digest": "x"}))
         await writer.write(b"abc")
-        assert exchange.timeline.body_sent is None
+        before = exchange.timeline.body_sent
         await writer.write_eof(b"de")
+        assert before is None
         assert exchange.timeline.body_sent is not None
         assert connection.transport.written.endswith(
             b"3\r\nabc\r\n2\r\nde\r\n0\r\nDigest: x\r\n\r\n"
@@ -618,6 +619,8 @@ def test_aborting_a_finished_exchange_leaves_the_connection_alone(
         connection.transport.feed(OK)
         second = connection.open()
         first.abort()
+        with pytest.raises(LocalProtocolError):
+            await first.writer.write(b"into the other's content")
         connection.transport.feed(OK)
         assert (await second.response()).code == 200
         connection.protocol.close()

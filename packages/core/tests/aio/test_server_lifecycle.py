@@ -269,9 +269,10 @@ def test_an_old_connection_is_closed_after_its_answer(
 def test_no_timer_without_connections_and_one_with_many(run: Run, served: Served) -> None:
     async def check() -> None:
         server = HttpServer(ok)
-        assert not server._sweep.armed
+        armed = [server._sweep.armed]
         connections = [served(server) for _ in range(5)]
-        assert server._sweep.armed
+        armed.append(server._sweep.armed)
+        assert armed == [False, True]
         for connection in connections:
             await connection.end()
         assert not server._sweep.armed

@@ -25,6 +25,10 @@ _JOIN: Final = 64 * 1024
 _NOTHING: Final = memoryview(b"")
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class AbstractStreamWriter(ABC):
     """Where a payload writes itself to."""
 
@@ -162,6 +166,9 @@ class Http1ContentWriter(ContentWriter):
         protocol = self._protocol
         if protocol.closing:
             raise protocol.lost_error()
+        if self.ended:
+            # The connection may be serving another exchange by now.
+            raise LocalProtocolError("The content was ended: nothing can be written any more")
         size = chunk.nbytes if isinstance(chunk, memoryview) else len(chunk)
         if not size:
             return
@@ -218,14 +225,19 @@ class Http1ContentWriter(ContentWriter):
             last = self._connection.send_end(self._trailers)
         except LocalProtocolError:
             self._put(data)
-            self._on_end()
+            self._end()
             raise
         if len(data) <= _JOIN:
             self._put(b"".join((data, last)) if last else data)
         else:
             self._put(data)
             self._put(last)
-        self._on_end()
+        self._end()
+
+    def _end(self) -> None:
+        # The callback leads back to who holds this: letting go of it leaves no cycle behind.
+        on_end, self._on_end = self._on_end, _nothing
+        on_end()
 
     @property
     def passes_through(self) -> bool:
