@@ -166,6 +166,14 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_ended)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads of `run_in_executor`, in real time; *timeout* is not used."""
+        self._own_selector.threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._own_selector.threads -= 1
+
     def _thread_ended(self, future: "asyncio.Future[Any]") -> None:
         self._own_selector.threads -= 1
 
