@@ -454,7 +454,8 @@ class HttpConnection(Protocol):
             chunked: Content of unknown size will come through the writer.
             decompress: Decode content codings of the response.
             read_bufsize: Low mark in bytes of the response's content; the high one is twice that.
-            deadline: Absolute loop time by which the exchange must be done.
+            deadline: Absolute loop time by which the exchange must be done. It is kept on the
+                exchange; whoever set it looks after it, and calls `ClientExchange.abort`.
 
         Raises:
             LocalProtocolError: `free` is 0.
