@@ -81,7 +81,7 @@ class Flight:
         if self.finished:
             return
         self.finished = True
-        self.flights.discard(self)
+        self.flights.live.discard(self)
         if self.upload is not None and not self.exchange.done:
             self.upload.cancel()
         self.connection.release()
@@ -194,22 +194,23 @@ class Flights:
         loop: The loop whose time counts.
     """
 
-    __slots__ = ("_live", "_timer", "_wake", "debug", "loop")
+    __slots__ = ("_timer", "_wake", "debug", "live", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.debug = loop.get_debug()
         """Whether places are noted at which responses are made."""
-        self._live: set[Flight] = set()
+        self.live: set[Flight] = set()
+        """All of them."""
         self._timer: asyncio.TimerHandle | None = None
         self._wake = _NEVER
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self.live)
 
     def add(self, flight: Flight, now: float) -> None:
         """Look after *flight*, which begins at loop time *now*."""
-        self._live.add(flight)
+        self.live.add(flight)
         request = flight.request
         deadline = request.deadline
         limits = request.options.timeout
@@ -220,7 +221,7 @@ class Flights:
 
     def discard(self, flight: Flight) -> None:
         """Forget *flight*: it is done."""
-        self._live.discard(flight)
+        self.live.discard(flight)
 
     def recheck(self, flight: Flight) -> None:
         """Look at *flight* again: it has entered a phase with other limits."""
@@ -228,7 +229,7 @@ class Flights:
 
     def abort_all(self, error: Callable[[Flight], ClientConnectionError]) -> None:
         """End every flight with what *error* makes of it."""
-        for flight in tuple(self._live):
+        for flight in tuple(self.live):
             flight.abort(error(flight))
 
     def stop(self) -> None:
@@ -252,7 +253,7 @@ class Flights:
         self._timer = None
         self._wake = _NEVER
         earliest = _NEVER
-        for flight in tuple(self._live):
+        for flight in tuple(self.live):
             error = flight.overdue(now)
             if error is not None:
                 flight.abort(error)

@@ -134,11 +134,15 @@ class Sender:
         self.flights = Flights(loop)
         """The exchanges under way."""
 
-    async def send(self, request: "ClientRequest") -> "ClientResponse":
+    async def send(self, request: "ClientRequest", now: float | None = None) -> "ClientResponse":
         """Send *request*; once more if a reused connection turns out to be dead.
 
         Only if no byte of an answer was seen, and doing it twice does no harm: the server may
         have closed the idle connection just when the request was on its way.
+
+        Args:
+            request: What to send.
+            now: The loop's time, if the caller has it.
 
         Raises:
             ClientConnectorError: No connection could be made.
@@ -150,12 +154,14 @@ class Sender:
         traces = request.traces
         tries = 1
         while True:
-            timeline = Timeline(self.loop.time())
+            if now is None:
+                now = self.loop.time()
+            timeline = Timeline(now)
             timeline.tries = tries
             if options.upload_tracker is not None:
                 options.upload_tracker.begin()
             key = request.connection_key
-            connection = None if traces or tries > 1 else self.connector.take_idle(key)
+            connection = None if traces or tries > 1 else self.connector.take_idle(key, now)
             if connection is None:
                 connection = await self.connector.connect(
                     key,
@@ -177,6 +183,7 @@ class Sender:
                 flight.abort()
                 if tries == 1 and _is_worth_another(error):
                     tries = 2
+                    now = None
                     continue
                 if error is exc:
                     raise

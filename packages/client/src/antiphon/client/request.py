@@ -127,8 +127,6 @@ class ClientRequest:
     method: str
     url: URL
     """Where to, without a fragment. Setting it moves the request, ``Host`` with it."""
-    headers: CIMultiDict[str]
-    """Fields as they will be sent. Framing fields are shown here and decided below."""
     session: "ClientSession | None"
     options: RequestOptions
     """Time limits and the like."""
@@ -156,6 +154,8 @@ class ClientRequest:
     version: HttpVersion = HttpVersion11
 
     _target: Target
+    _headers: CIMultiDict[str]
+    _shares_headers = False
     _answered: "weakref.ref[ClientResponse] | None" = None
     _key: ConnectionKey | None = None
     _payload: Payload | None = None
@@ -238,7 +238,7 @@ class ClientRequest:
         Args:
             method: A method that is known.
             target: Where to; without user and password.
-            headers: All fields of the request; copied.
+            headers: All fields of the request; not to be changed any more.
             session: Who sends it.
             options: The session's own.
         """
@@ -249,10 +249,25 @@ class ClientRequest:
         request._key = target.key
         request.session = session
         request.options = options
-        request.headers = CIMultiDict(headers)
+        # Copied when somebody asks for them: mostly nobody does.
+        request._headers = headers
+        request._shares_headers = True
         return request
 
     # -- what a request is made of
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """Fields as they will be sent. Framing fields are shown here and decided below."""
+        if self._shares_headers:
+            self._shares_headers = False
+            self._headers = CIMultiDict(self._headers)
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: CIMultiDict[str]) -> None:
+        self._shares_headers = False
+        self._headers = headers
 
     def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
         """Add the fields that every request gets, but those named."""
@@ -507,7 +522,9 @@ class ClientRequest:
     @property
     def connection_key(self) -> ConnectionKey:
         """What decides which connections may carry this."""
-        target = self.target
+        target = self._target
+        if self.url is not target.url:
+            target = self.target
         key = self._key
         if key is None:
             if self._asks_for_nothing_special():
@@ -581,8 +598,10 @@ class ClientRequest:
 
     def head(self) -> RequestHead:
         """Return the head to send; its fields are the connection's to change."""
-        target = self.target
-        headers = self.headers
+        target = self._target
+        if self.url is not target.url:
+            target = self.target
+        headers = self._headers  # only read: they may be shared
         form = target.origin_form
         if self.proxy is not None:
             key = self.connection_key

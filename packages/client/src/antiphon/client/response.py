@@ -140,7 +140,7 @@ class ClientResponse:
         self._message = message
         self._exchange = flight.exchange
         content = self.content = flight.exchange.content
-        if content is not EMPTY_PAYLOAD and not (content.is_eof() and content.exception() is None):
+        if content is not EMPTY_PAYLOAD and not content.is_whole():
             content.translate_errors(flight.content_error)
         self.version = message.version
         self.status = message.code
@@ -397,7 +397,7 @@ class ClientResponse:
             if max_size is None and self._request is not None:
                 max_size = self._request.options.max_size
             content = self.content
-            if content.is_eof() and content.exception() is None:
+            if content.is_whole():
                 body = content.read_nowait()
                 if max_size is not None and len(body) > max_size:
                     raise self._too_big(max_size)

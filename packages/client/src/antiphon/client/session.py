@@ -308,9 +308,11 @@ class ClientSession:
         if sender is None or sender.loop is not asyncio._get_running_loop():
             sender = self._bind()
         if not kwargs and self._is_plain:
-            request = self._plain_request(sender, method, self._resolve(str_or_url))
+            now = sender.loop.time()
+            target = resolve(str_or_url) if self._base_url is None else self._resolve(str_or_url)
+            request = self._plain_request(method, target, now)
             if request is not None:
-                response = await sender.send(request)
+                response = await sender.send(request, now)
                 if response.status >= 300:
                     call = Call(self, self._options, request.deadline)
                     response = await call.judged(request, response, sender.send)
@@ -323,9 +325,7 @@ class ClientSession:
             return await call.observed(method, target, sender.send)
         return await call.perform(call.first_request(method, target), sender.send)
 
-    def _plain_request(
-        self, sender: _send.Sender, method: str, target: Target
-    ) -> ClientRequest | None:
+    def _plain_request(self, method: str, target: Target, now: float) -> ClientRequest | None:
         """Return the request of a call without arguments, if nothing about it is special."""
         headers = self.complete_headers()
         special = (
@@ -339,7 +339,7 @@ class ClientSession:
         request = ClientRequest.plain(method, target, headers, self, self._options)
         total = self._options.timeout.total
         if total:
-            request.deadline = sender.loop.time() + total
+            request.deadline = now + total
         cookies = self.cookie_jar.header_for(target.url)
         if cookies:
             own = request.headers.get(hdrs.COOKIE)

@@ -356,7 +356,8 @@ class Pool:
         entry.leases -= 1
         if reusable and self._good(entry, now):
             if not entry.available:
-                self._set_available(entry, True)
+                entry.available = True
+                entry.group.available[entry] = None
             if not entry.leases:
                 self._active -= 1
                 self._idle[entry] = None
@@ -483,7 +484,8 @@ class Pool:
         entry.leases += 1
         entry.uses += 1
         if entry.leases >= entry.capacity or entry.uses >= entry.max_uses:
-            self._set_available(entry, False)
+            entry.available = False
+            del entry.group.available[entry]
 
     def _set_available(self, entry: Entry, value: bool) -> None:
         entry.available = value

@@ -164,13 +164,18 @@ class BaseConnector(ABC):
             ConnectionTimeoutError: It took too long.
         """
 
-    def take_idle(self, key: ConnectionKey) -> "Connection | None":
-        """Give a connection that is open and free, without waiting; ``None`` if there is none."""
+    def take_idle(self, key: ConnectionKey, now: float | None = None) -> "Connection | None":
+        """Give a connection that is open and free, without waiting; ``None`` if there is none.
+
+        Args:
+            key: Whom to reach, and how.
+            now: The loop's time, if the caller has it.
+        """
         loop = self._loop
         if loop is None or _running_loop_or_none() is not loop:
             return None  # `connect` says what is wrong
         pool = self._pool
-        entry = pool.take(key, loop.time())
+        entry = pool.take(key, loop.time() if now is None else now)
         if pool.doomed or pool.granted:
             self._settle()
         return None if entry is None else Connection(self, entry)
@@ -340,7 +345,13 @@ class BaseConnector(ABC):
         if loop is None or loop.is_closed():
             return  # nothing can be closed any more; the transports complain themselves
         pool.release(entry, loop.time(), reusable=reusable and not self._closed)
-        self._after_release(entry)
+        if (
+            self._sweep_timer is None
+            or pool.doomed
+            or pool.granted
+            or entry.http.keep_alive_hint is not None
+        ):
+            self._after_release(entry)
 
     def _after_release(self, entry: Entry) -> None:
         pool = self._pool

@@ -154,7 +154,7 @@ class Http1ClientExchange:
                 raise self.failure
             if self._response_waiter is not None:
                 raise RuntimeError("response() called while another task waits for the response")
-            waiter = self._response_waiter = self._protocol.loop.create_future()
+            waiter = self._response_waiter = self._protocol._loop.create_future()
             try:
                 await waiter
             finally:

@@ -205,6 +205,10 @@ class StreamReader:
         """Whether the content has come to its end, read or not."""
         return self._eof
 
+    def is_whole(self) -> bool:
+        """Whether the content has come to its end, and nothing is wrong with it."""
+        return self._eof and self._exception is None
+
     def at_eof(self) -> bool:
         """Whether the content has come to its end and all of it was read."""
         return self._eof and not self._size
