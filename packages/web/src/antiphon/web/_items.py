@@ -17,7 +17,7 @@ class Items(MutableMapping[ItemKey, Any]):
 
     _state: dict[ItemKey, Any] | None = None
 
-    @overload  # type: ignore[override]  # the value's type follows from the key's
+    @overload
     def __getitem__(self, key: RequestKey[_T] | ResponseKey[_T]) -> _T: ...
     @overload
     def __getitem__(self, key: str) -> Any: ...
@@ -26,7 +26,7 @@ class Items(MutableMapping[ItemKey, Any]):
             raise KeyError(key)
         return self._state[key]
 
-    @overload  # type: ignore[override]  # the value's type follows from the key's
+    @overload
     def __setitem__(self, key: RequestKey[_T] | ResponseKey[_T], value: _T) -> None: ...
     @overload
     def __setitem__(self, key: str, value: Any) -> None: ...
