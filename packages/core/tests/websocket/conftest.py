@@ -228,11 +228,14 @@ class ManualClock(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
-    async def pass_time(self, seconds: float, step: float = 0.01) -> None:
-        """Let *seconds* pass, and what is due in them happen."""
+    async def pass_time(self, seconds: float) -> None:
+        """Let *seconds* pass, and what is due in them happen when it is due."""
+        await asyncio.sleep(0)  # what has just been started begins now, not later
         end = self.now + seconds
         while self.now < end:
-            self.now = min(end, self.now + step)
+            timers = self._scheduled  # type: ignore[attr-defined]  # asyncio's own
+            due = [handle.when() for handle in timers if not handle.cancelled()]
+            self.now = max(self.now, min([end, *due]))
             for _ in range(3):
                 await asyncio.sleep(0)
 
