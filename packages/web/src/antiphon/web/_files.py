@@ -135,7 +135,7 @@ def accepted_codings(headers: Sequence[str]) -> tuple[str, ...]:
     if not headers:
         return ()
     text = ", ".join(headers)
-    left = list(_SMALLER_FIRST)
+    left: list[str] = list(_SMALLER_FIRST)
     found = []
     while left:
         coding = negotiate_coding(text, left)

@@ -447,7 +447,7 @@ class HttpConnection(Protocol):
         """Start an exchange; head and *body* leave in one write.
 
         Args:
-            head: The request's head; its headers are taken over, not copied.
+            head: The request's head; its headers are only read, and may be shared by many requests.
             length: Size of content still to come through `ClientExchange.writer`;
                 ``None`` with *body* ``None`` and *chunked* false means no content.
             body: The whole content, if it is at hand.
