@@ -92,8 +92,8 @@ def modes(session: nox.Session) -> None:
         "packages/web/tests/serve/test_run.py",
         "packages/core/tests/fields/test_fields_linear.py",
     ]
-    arguments = session.posargs or ["-m", "not subprocess"]
-    arguments += [f"--ignore={path}" for path in elsewhere]
+    chosen = session.posargs or ["-m", "not subprocess"]
+    arguments = [*chosen, *(f"--ignore={path}" for path in elsewhere)]
     for switches in (["-O"], ["-X", "dev"]):
         session.run("python", *switches, "-m", "pytest", "-p", "no:cacheprovider", *arguments)
 
@@ -174,9 +174,11 @@ def fuzz(session: nox.Session) -> None:
     if not targets:
         session.error("there is no fuzz target")
     for target in targets:
-        corpus = target.with_suffix("")
-        corpus.mkdir(exist_ok=True)
-        session.run("python", str(target), str(corpus), f"-max_total_time={seconds}")
+        # What is found goes to the session's folder; seeds worth keeping lie beside the target.
+        found = pathlib.Path(session.create_tmp()) / target.stem
+        found.mkdir(exist_ok=True)
+        seeds = [str(target.with_suffix(""))] if target.with_suffix("").is_dir() else []
+        session.run("python", str(target), str(found), *seeds, f"-max_total_time={seconds}")
 
 
 @nox.session(python=NEWEST)
