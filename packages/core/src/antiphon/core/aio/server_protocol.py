@@ -271,6 +271,10 @@ class Http1ServerProtocol(ConnectionProtocol):
             self._handler_failed(exchange, exc)
             self._finish(exchange)
             return
+        except BaseException:
+            # SystemExit or KeyboardInterrupt on its way out of the loop: nothing waits for this.
+            self._finish(exchange)
+            raise
         if not task.done():
             exchange.owner = task
             task.add_done_callback(self._task_done_later)
