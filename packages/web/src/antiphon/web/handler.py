@@ -173,6 +173,9 @@ class RequestHandler:
             # Out of the loop it goes; nobody shall wait for this exchange on the way down.
             exchange.abort()
             raise
+        finally:
+            if request._post is not None:
+                request._close_form()
         access_logger = self._access_logger
         if access_logger is not None and access_logger.enabled and response is not None:
             self.log_access(request, response, exchange.timeline.start)

@@ -588,6 +588,14 @@ class BaseRequest(HeadersMixin, Items):
             self._post = MultiDictProxy(await read_form(self))
         return self._post
 
+    def _close_form(self) -> None:
+        """Close the files that came with the form: the request is over."""
+        from ._form import FileField
+
+        for value in () if self._post is None else self._post.values():
+            if isinstance(value, FileField):
+                value.file.close()
+
     async def release(self) -> None:
         """Read what is left of the content and forget it."""
         content = self._exchange.content

@@ -185,8 +185,12 @@ class WebSocketChannel:
     @property
     def close_code(self) -> int | None:
         """The code the peer closed with, the one it was told if it broke the protocol, or 1006
-        for a connection that was lost; ``None`` while it is open."""
-        return self._close_code if self._close_code is not None else self._connection.close_code
+        for a connection that was lost; our own while its answer to that is awaited; ``None``
+        while the connection is open."""
+        if self._close_code is not None:
+            return self._close_code
+        connection = self._connection
+        return connection.sent_code if connection.close_code is None else connection.close_code
 
     @property
     def close_reason(self) -> str:

@@ -498,8 +498,9 @@ class Http1ServerProtocol(ConnectionProtocol):
             transport.close()
 
     def abort(self) -> None:
-        """Close now; nothing more is sent."""
-        self._out.clear()
+        """Close now. What was written before, a half response say, is still handed over: the
+        peer must see that it was begun, and not take its request for unanswered."""
+        self.flush()
         self.phase = Phase.CLOSED
         transport = self._transport
         if transport is not None:

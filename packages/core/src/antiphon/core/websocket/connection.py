@@ -165,6 +165,7 @@ class WebSocketConnection:
         "close_reason",
         "max_msg_size",
         "role",
+        "sent_code",
         "streaming",
     )
 
@@ -191,6 +192,8 @@ class WebSocketConnection:
             self._set_up_deflate(deflate, level)
         self._state = State.OPEN
         self._close_sent = False
+        self.sent_code: int | None = None
+        """The code of our own close frame."""
         self._close_came = False
         # The message under way in: its opcode (0 for none), what is there of it, and how.
         self._kind = 0
@@ -542,6 +545,7 @@ class WebSocketConnection:
             text = text[:_MAX_REASON].decode("utf-8", "ignore").encode("utf-8")
         frame = self._writer.frame(FIN | _CLOSE, code.to_bytes(2, "big") + text)
         self._close_sent = True
+        self.sent_code = code
         if self._state is State.CLOSING and self._close_came:
             self._step(_Input.BOTH_CLOSED)
         elif self._state is State.OPEN:
