@@ -126,7 +126,9 @@ def types(session: nox.Session) -> None:
     if count is None or int(count[1]) < len(sources):
         session.error(f"mypy checked too little of {len(sources)} files: {said}")
     session.log(str(said).strip())
-    said = session.run("basedpyright", "--outputjson", silent=True, success_codes=[0, 1], log=False)
+    python = session.run("python", "-c", "import sys; print(sys.executable)", silent=True)
+    command = ["basedpyright", "--pythonpath", str(python).strip(), "--outputjson"]
+    said = session.run(*command, silent=True, success_codes=[0, 1], log=False)
     report = json.loads(str(said)[str(said).index("{") :])
     for row in report["generalDiagnostics"]:
         if row["severity"] == "error":
