@@ -317,14 +317,19 @@ class BaseConnector(ABC):
         return None
 
     def _give_up(self, waiter: Waiter) -> None:
-        """Leave the line, or give back what was got there."""
-        state = waiter.state
+        """Leave the line, or give back what was got there; once, however often it is asked for.
+
+        A waiter that is cancelled is asked twice if it is granted something before its task runs.
+        """
+        state, entry = waiter.state, waiter.entry
         if state is WaiterState.WAITING:
             self._pool.leave(waiter)
-        elif state is WaiterState.SLOT:
+        waiter.state = WaiterState.GONE
+        waiter.entry = None
+        if state is WaiterState.SLOT:
             self._pool.cancel(waiter.group.key)
-        elif waiter.entry is not None:
-            self._give_back(waiter.entry, True)
+        elif entry is not None:
+            self._give_back(entry, True)
         self._settle()
 
     def _reserve(self, key: ConnectionKey) -> bool:
