@@ -1,5 +1,6 @@
 """Requests that end badly, and what is left of them."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -77,3 +78,38 @@ async def test_a_stop_leaves_its_code_on_the_websocket(test_client: Any, transpo
     await client.server.close()
     assert (await ws.receive()).data == 1001
     assert codes == [1001]
+
+
+@pytest.mark.parametrize("half", [True, False], ids=["half-closed", "closed"])
+async def test_a_websocket_client_that_just_leaves_is_no_error(
+    test_server: Any, caplog: pytest.LogCaptureFixture, half: bool
+) -> None:
+    """A peer must not be able to write tracebacks into the log."""
+    ended = asyncio.Event()
+
+    async def echo(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        async for message in ws:
+            await ws.send_str(message.data)
+        ended.set()
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", echo)
+    server = await test_server(app)
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    if half:
+        writer.write_eof()
+    else:
+        writer.close()
+    await ended.wait()
+    await server.close()
+    writer.close()
+    await writer.wait_closed()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

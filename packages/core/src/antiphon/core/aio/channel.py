@@ -527,7 +527,7 @@ class WebSocketChannel:
         connection = self._connection
         if self._failure is not None:
             self._reply()
-        if connection.close_sent or self._lost:
+        if self.closed:
             return False
         frame = connection.close(code, message)
         self._reply_by = math.inf
