@@ -12,8 +12,9 @@ and both come to the same::
          └─ HTTPServerError   5xx
 """
 
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from yarl import URL
 
@@ -82,6 +83,9 @@ __all__ = (
     "HTTPVariantAlsoNegotiates",
     "HTTPVersionNotSupported",
 )
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class HTTPException(Response, Exception):
@@ -187,7 +191,8 @@ class HTTPMove(HTTPRedirection):
         location: Where to go; an absolute or relative URL, percent-encoded as needed.
 
     Raises:
-        ValueError: *location* is empty.
+        ValueError: *location* is empty, or has control characters or white space around it:
+            they would vanish, and ``/\\t/host`` leads to another host.
     """
 
     def __init__(
@@ -202,10 +207,14 @@ class HTTPMove(HTTPRedirection):
     ) -> None:
         if not location:
             raise ValueError("HTTP redirects need a location to redirect to.")
+        if isinstance(location, str) and (
+            location != location.strip() or _CONTROL.search(location) is not None
+        ):
+            raise ValueError(f"Control character or white space in location {location!r:.100}")
         super().__init__(
             headers=headers, reason=reason, body=body, text=text, content_type=content_type
         )
-        # yarl encodes what may not stand in a field value, CR and LF included.
+        # yarl encodes what may not stand in a field value.
         self.headers[hdrs.LOCATION] = str(URL(location))
         self.location = location
 
