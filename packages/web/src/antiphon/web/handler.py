@@ -324,7 +324,14 @@ class RequestHandler:
     ) -> StreamResponse:
         """Make the response for a failure of the application, and log it if it is a 500."""
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
+            # The target is as it came: without control characters, as the parser saw to.
+            self.log_exception(
+                "Error handling request from %s: %s %.200s",
+                request.remote,
+                request.method,
+                request.raw_path,
+                exc_info=exc,
+            )
         debug = self.options.debug or (self._app is not None and self._app.debug)
         return error_response(request, status, exc, message, debug=debug)
 
