@@ -94,8 +94,12 @@ def modes(session: nox.Session) -> None:
     ]
     chosen = session.posargs or ["-m", "not subprocess"]
     arguments = [*chosen, *(f"--ignore={path}" for path in elsewhere)]
-    for switches in (["-O"], ["-X", "dev"]):
-        session.run("python", *switches, "-m", "pytest", "-p", "no:cacheprovider", *arguments)
+    # pytest makes assertions of tests into plain code, so they count under -O too, and warns that
+    # those elsewhere do not.
+    known = ["-W", "ignore:assertions not in test modules:pytest.PytestConfigWarning"]
+    pytest = ["-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    session.run("python", "-O", *pytest, *known)
+    session.run("python", "-X", "dev", *pytest)
 
 
 @nox.session(python=NEWEST)
