@@ -103,6 +103,28 @@ def modes(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def leaks(session: nox.Session) -> None:
+    """Run the tests with our own leak guard: what a test leaves behind is its error."""
+    session.install(*EDITABLE, *group("test"))
+    on_purpose = [
+        "packages/client/tests/connector/test_dns.py::TestResolvers",
+        "packages/client/tests/session/test_failures.py::test_an_unclosed_session_warns",
+        "packages/client/tests/session/test_failures.py::test_a_session_belongs_to_one_loop",
+        "packages/client/tests/session/test_responses.py"
+        "::test_a_response_dropped_unread_warns_and_frees_the_slot",
+        "packages/testing/tests/docs",
+        "packages/testing/tests/plugin",
+        "packages/testing/tests/repo",
+        "packages/web/tests/worker",
+        "packages/web/tests/serve/test_run.py",
+    ]
+    session.run(
+        "pytest", "--antiphon-leaks=error", *(f"--deselect={name}" for name in on_purpose),
+        *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session(python=NEWEST)
 def demo(session: nox.Session) -> None:
     """Serve a small file store and drive it with the client; ``-- --once`` ends after that."""
     session.install(*EDITABLE, "aiosqlite", "rich")
