@@ -106,12 +106,12 @@ def modes(session: nox.Session) -> None:
 def leaks(session: nox.Session) -> None:
     """Run the tests with our own leak guard: what a test leaves behind is its error."""
     session.install(*EDITABLE, *group("test"))
+    responses = "packages/client/tests/session/test_responses.py"
     on_purpose = [
         "packages/client/tests/connector/test_dns.py::TestResolvers",
         "packages/client/tests/session/test_failures.py::test_an_unclosed_session_warns",
         "packages/client/tests/session/test_failures.py::test_a_session_belongs_to_one_loop",
-        "packages/client/tests/session/test_responses.py"
-        "::test_a_response_dropped_unread_warns_and_frees_the_slot",
+        f"{responses}::test_a_response_dropped_unread_warns_and_frees_the_slot",
         "packages/testing/tests/docs",
         "packages/testing/tests/plugin",
         "packages/testing/tests/repo",
