@@ -187,6 +187,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def deployment(session: nox.Session) -> None:
+    """Run the samples that talk to a real Redis (``redis-server`` on the path) and PostgreSQL
+    (where ``TEST_POSTGRESQL_URL`` says)."""
+    session.install(*EDITABLE, *group("test"), "asyncpg", "redis")
+    session.run("pytest", "packages/testing/tests/docs/test_docs_faq.py", *session.posargs)
+
+
+@nox.session(python=NEWEST)
 def bench(session: nox.Session) -> None:
     """Measure against peers in one interleaved run (``-- server``, ``client`` or ``micro``)."""
     session.install(*EDITABLE, *group("bench"))

@@ -45,7 +45,7 @@ async def test_a_database_lives_as_long_as_the_application(
 async def test_the_same_sample_talks_to_postgresql(test_client, example, monkeypatch):
     url = os.environ.get("TEST_POSTGRESQL_URL")
     if url is None:
-        pytest.skip("TEST_POSTGRESQL_URL names no PostgreSQL; `nox -s deployment` starts one")
+        pytest.skip("TEST_POSTGRESQL_URL names no PostgreSQL to use; see `nox -s deployment`")
     pytest.importorskip("asyncpg")
     monkeypatch.setenv("DATABASE_URL", url)
     client = await test_client(example("faq/04_database.py").create_app())
