@@ -89,7 +89,7 @@ def test_a_loop_that_has_pipes(run: Runner, tmp_path: Path) -> None:
     """A loop with `create_pipe_connection`, here by way of a Unix socket."""
 
     class PipeLoop(asyncio.SelectorEventLoop):
-        async def create_pipe_connection(self, factory, path):  # type: ignore[no-untyped-def]
+        async def create_pipe_connection(self, factory, path):  # type: ignore[no-untyped-def]  # a stand-in for tests
             return await self.create_unix_connection(factory, str(tmp_path / path[-1]))
 
     async def main() -> None:

@@ -447,7 +447,7 @@ def test_a_jar_of_ones_own_needs_only_what_aiohttp_documents() -> None:
         def clear_domain(self, domain):  # type: ignore[no-untyped-def]  # likewise
             self.kept.clear()
 
-        def update_cookies(self, cookies, response_url=None):  # type: ignore[no-untyped-def]
+        def update_cookies(self, cookies, response_url=None):  # type: ignore[no-untyped-def]  # a stand-in for tests
             self.kept.update(dict(cookies))
 
         def filter_cookies(self, request_url):  # type: ignore[no-untyped-def]  # likewise

@@ -1061,7 +1061,7 @@ def test_a_lost_connection_is_told_and_cancels_nothing(
 
         async def handler(exchange: ServerExchange) -> None:
             exchange.add_disconnect_callback(lambda: told.append("gone"))
-            removed = lambda: told.append("removed")  # noqa: E731
+            removed = lambda: told.append("removed")  # noqa: E731  # one line says it
             exchange.add_disconnect_callback(removed)
             exchange.remove_disconnect_callback(removed)
             exchange.remove_disconnect_callback(removed)

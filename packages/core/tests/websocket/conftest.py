@@ -101,7 +101,7 @@ def outcome(connection: WebSocketConnection, pieces: list[bytes]) -> list[Any]:
                 and isinstance(seen[-1], Fragment)
                 and not seen[-1].final
             ):
-                event = Fragment(event.type, seen[-1].data + event.data, event.final)  # type: ignore[operator]
+                event = Fragment(event.type, seen[-1].data + event.data, event.final)  # type: ignore[operator]  # both are str or both bytes
                 seen[-1] = event
             else:
                 seen.append(event if isinstance(event, Fragment) else tuple(event))

@@ -67,7 +67,7 @@ def drive(connection: WebSocketConnection, pieces: list[bytes]) -> list[Any]:
             assert not failed, "an event after an error"
             before = seen[-1] if seen else None
             if isinstance(event, Fragment) and isinstance(before, Fragment) and not before.final:
-                data: Any = before.data + event.data  # type: ignore[operator]
+                data: Any = before.data + event.data  # type: ignore[operator]  # both are str or both bytes
                 seen[-1] = Fragment(event.type, data, event.final)
             else:
                 seen.append(event)

@@ -3,7 +3,7 @@
 import pytest
 
 # So that the runs below find them imported.
-import antiphon.testing.leaks  # noqa: F401
+import antiphon.testing.leaks  # noqa: F401  # importing it is the test's set-up
 
 pytestmark = pytest.mark.usefixtures("project")
 

@@ -117,7 +117,7 @@ def test_conditions_do_not_count_where_the_answer_is_no_200(
     root: Path, site: Any, run: Run, status: int
 ) -> None:
     async def test() -> None:
-        response = lambda _: FileResponse(root / "hello.txt", status=status)  # noqa: E731
+        response = lambda _: FileResponse(root / "hello.txt", status=status)  # noqa: E731  # one line says it
         async with site(serving(response)) as served:
             answer = await served.get("/", "If-None-Match: *", "Range: bytes=0-1")
             assert (answer.status, answer.body) == (status, b"hello world")
@@ -129,7 +129,7 @@ def test_fields_of_the_application_go_first(path: Path, site: Any, run: Run) -> 
     headers = {"Content-Type": "application/x-mine", "ETag": '"mine"', "X-More": "yes"}
 
     async def test() -> None:
-        response = lambda _: FileResponse(path, headers=headers)  # noqa: E731
+        response = lambda _: FileResponse(path, headers=headers)  # noqa: E731  # one line says it
         async with site(serving(response)) as served:
             answer = await served.get("/")
             assert answer.headers["Content-Type"] == "application/x-mine"
