@@ -35,7 +35,8 @@ def build(
             "build",
             "--no-use-vcs",
         ],
-        env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
+        # flit would ask PyPI for its list of classifiers: a build depends on the commit alone.
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "FLIT_NO_NETWORK": "1"},
         capture_output=True,
         text=True,
         check=False,
