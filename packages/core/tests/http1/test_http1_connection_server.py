@@ -511,3 +511,39 @@ def test_a_thousand_pipelined_requests() -> None:
         connection.respond_complete(200, NONE, b"")
         connection.start_next_cycle()
     assert connection.next_event() is NEED_DATA
+
+
+def test_a_head_that_takes_too_long_is_refused_and_answered() -> None:
+    connection = Http1Connection(Role.SERVER)
+    connection.receive_data(b"GET / HTTP/1.1\r\nHos")
+    assert connection.next_event() is NEED_DATA
+    connection.refuse_head()
+    assert states(connection) == (State.SEND_RESPONSE, State.ERROR)
+    assert connection.buffered == 0
+    connection.receive_data(b"t: a\r\n\r\nGET / HTTP/1.1\r\n")
+    assert connection.next_event() is CLOSED
+    assert connection.respond_complete(408, NONE, b"") == (
+        b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    assert not connection.keep_alive
+
+
+@pytest.mark.parametrize(
+    ("role", "wire"),
+    [
+        pytest.param(Role.SERVER, b"", id="nothing has come"),
+        pytest.param(Role.SERVER, b"\r\n", id="an empty line is no head"),
+        pytest.param(Role.CLIENT, b"HTTP/1.1 2", id="a client has nobody to tell"),
+    ],
+)
+def test_only_a_server_refuses_a_head_and_only_one_that_has_begun(role: Role, wire: bytes) -> None:
+    connection = Http1Connection(role)
+    connection.receive_data(wire)
+    with pytest.raises(LocalProtocolError, match="refuse a head"):
+        connection.refuse_head()
+
+
+def test_a_head_that_is_complete_is_not_refused_any_more() -> None:
+    connection = server(POST)
+    with pytest.raises(LocalProtocolError, match="refuse a head"):
+        connection.refuse_head()

@@ -472,14 +472,10 @@ class Http1ServerProtocol(ConnectionProtocol):
 
     def refuse(self, exc: HttpProcessingError) -> None:
         """Answer what has come of a head with *exc*; for the sweep."""
-        if self.phase is _ACTIVE and self.exchange is None:
-            self.connection.receive_eof()
-            try:
-                self.connection.next_event()
-            except HttpProcessingError:
-                # What came is no head, and it is now our turn to say something about it.
-                self._begin(RawRequestMessage(*_STAND_IN), exc)
-                self._pump()
+        if self.phase is _ACTIVE and self.exchange is None and self.connection.partial_head:
+            self.connection.refuse_head()
+            self._begin(RawRequestMessage(*_STAND_IN), exc)
+            self._pump()
 
     def give_up_content(self, exc: HttpProcessingError) -> None:
         """Let whoever reads the request's content get *exc*; for the sweep."""

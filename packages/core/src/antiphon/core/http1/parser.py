@@ -83,7 +83,7 @@ class _MessageParser:
                     return NEED_DATA
                 event = decoder.finish()
         except HttpProcessingError:
-            self._fail()
+            self.give_up()
             raise
         self._decoder = None
         return event
@@ -112,17 +112,18 @@ class _MessageParser:
 
     def _end_in_head(self, begun: bytes) -> None:
         self._examine(begun, complete=False)
-        self._fail()
+        self.give_up()
         raise self._bad_line(begun, "The connection ended within a head")
 
     def _examine(self, head: bytes, *, complete: bool) -> None:
         try:
             examine_head(head, self.limits, self._bad_line, complete=complete)
         except HttpProcessingError:
-            self._fail()
+            self.give_up()
             raise
 
-    def _fail(self) -> None:
+    def give_up(self) -> None:
+        """Forget what is stored, and answer `CLOSED` from now on."""
         self._failed = True
         self._decoder = None
         self.buffer.clear()
@@ -172,7 +173,7 @@ class HttpRequestParser(_MessageParser):
                 else:
                     head = self._heads.parse(bytes(memoryview(data)[pos : end + 4]), 0, end - pos)
             except HttpProcessingError:
-                self._fail()
+                self.give_up()
                 raise
             if head is not None:
                 break
@@ -195,7 +196,7 @@ class HttpRequestParser(_MessageParser):
             buffer.pos += 2
             self._empty_lines += 1
             if self._empty_lines > _MAX_EMPTY_LINES:
-                self._fail()
+                self.give_up()
                 raise BadHttpMethod(b"", "Too many empty lines before a request line")
         return buffer.pos > start
 
@@ -261,7 +262,7 @@ class HttpResponseParser(_MessageParser):
             else:
                 head = self._heads.parse(data, pos, end, self.method)
         except HttpProcessingError:
-            self._fail()
+            self.give_up()
             raise
         end += 4
         if end == len(buffer.data):
