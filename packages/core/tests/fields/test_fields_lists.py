@@ -139,10 +139,13 @@ def test_links_round_trip(links: list[Link]) -> None:
         ('host="a\\"b,c"', [{"host": 'a"b,c'}]),
         ("for=1 ; by=2", [{"for": "1", "by": "2"}]),
         ("for=1, bad, for=2", [{"for": "1"}, {}, {"for": "2"}]),
-        ("for = 1;by=2", [{"by": "2"}]),
-        ("for=a b;by=2", [{"by": "2"}]),
+        ("for = 1;by=2", [{}]),
+        ("for=a b;by=2", [{}]),
+        ('for=6;x=", for="[::1]"', [{}]),
+        ('for=1, for="6, for=2', [{"for": "1"}, {}, {"for": "2"}]),
+        ('for=6;x="\\, for=2', [{}, {"for": "2"}]),
         ('for="x', [{}]),
-        ("=x;by=1", [{"by": "1"}]),
+        ("=x;by=1", [{}]),
         ("for=1;for=2", [{"for": "2"}]),
         ("", []),
     ],
@@ -173,6 +176,7 @@ def test_nothing_is_injected_through_forwarded(bad: dict[str, str]) -> None:
 
 def test_x_forwarded_for() -> None:
     assert parse_x_forwarded_for("1.2.3.4,  ::1 ,unknown") == ["1.2.3.4", "::1", "unknown"]
+    assert parse_x_forwarded_for('"6, 1.2.3.4') == ['"6', "1.2.3.4"]
 
 
 @pytest.mark.parametrize(
