@@ -9,11 +9,12 @@ from antiphon.web.response import Response
 from antiphon.web.server import Server
 
 NETWORKS = ["10.0.0.0/8", "::1", "unix"]
+ALL = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"]
 
 
-def resolve(peer, *fields, networks=NETWORKS):
+def resolve(peer, *fields, networks=NETWORKS, **options):
     headers = CIMultiDictProxy(CIMultiDict(fields))
-    return TrustedProxies(networks).resolve(peer, headers)
+    return TrustedProxies(networks, **options).resolve(peer, headers)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,8 @@ def resolve(peer, *fields, networks=NETWORKS):
             id="unknown is nobody to trust",
         ),
         pytest.param(
-            "10.0.0.1", [("Forwarded", "proto=https, for=10.0.0.2")], (None, None, None) and
-            ("10.0.0.2", "https", None), id="no address given",
+            "10.0.0.1", [("Forwarded", "proto=https, for=10.0.0.2")], ("10.0.0.2", "https", None),
+            id="no address given",
         ),
         pytest.param(
             "10.0.0.1", [("Forwarded", "for=1.2.3.4;proto=gopher")], ("1.2.3.4", None, None),
@@ -74,6 +75,14 @@ def resolve(peer, *fields, networks=NETWORKS):
             ("1.2.3.4", "https", None), id="one scheme set by the outer proxy",
         ),
         pytest.param(
+            "10.0.0.1", [("Forwarded", 'for="6.6.6.6'), ("Forwarded", "for=1.2.3.4")],
+            ("1.2.3.4", None, None), id="a quote left open does not swallow what the proxy wrote",
+        ),
+        pytest.param(
+            "10.0.0.1", [("Forwarded", 'for=6.6.6.6;x="\\, for=1.2.3.4')],
+            ("1.2.3.4", None, None), id="nor one with a backslash",
+        ),
+        pytest.param(
             None, [("X-Forwarded-For", "1.2.3.4")], ("1.2.3.4", None, None), id="unix socket"
         ),
         pytest.param(
@@ -87,12 +96,44 @@ def resolve(peer, *fields, networks=NETWORKS):
     ],
 )  # fmt: skip
 def test_resolve(peer, fields, expected):
-    found = resolve(peer, *fields)
+    found = resolve(peer, *fields, fields=ALL)
     assert found == (None if expected is None else ForwardedFor(*expected))
 
 
 def test_unix_has_to_be_trusted():
     assert resolve(None, ("X-Forwarded-For", "1.2.3.4"), networks=["10.0.0.0/8"]) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "sent", "expected"),
+    [
+        pytest.param(
+            None, [("Forwarded", "for=6.6.6.6;host=evil"), ("X-Forwarded-For", "1.2.3.4")],
+            ("1.2.3.4", None, None), id="Forwarded, which most proxies pass on",
+        ),
+        pytest.param(
+            None, [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Host", "evil")],
+            ("1.2.3.4", None, None), id="X-Forwarded-Host, which has to be asked for",
+        ),
+        pytest.param(
+            ["Forwarded"], [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https")],
+            None, id="the old fields behind a proxy that writes Forwarded",
+        ),
+        pytest.param(
+            ["x-forwarded-for"], [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "https")],
+            ("1.2.3.4", None, None), id="X-Forwarded-Proto, not named",
+        ),
+    ],
+)  # fmt: skip
+def test_fields_that_the_proxy_does_not_write_are_the_clients_word(written, sent, expected):
+    options = {} if written is None else {"fields": written}
+    found = resolve("10.0.0.1", *sent, **options)
+    assert found == (None if expected is None else ForwardedFor(*expected))
+
+
+def test_only_fields_of_proxies_can_be_named():
+    with pytest.raises(ValueError, match="X-Real-Ip"):
+        TrustedProxies([], fields=["X-Real-IP"])
 
 
 def test_a_long_list_costs_little():
@@ -111,7 +152,7 @@ def test_middleware(run, exchange):
         return Response(text=f"{request.remote} {request.url} {request.secure}")
 
     async def test(made):
-        app = Application(middlewares=[trusted_proxies(["192.0.2.0/24"])])
+        app = Application(middlewares=[trusted_proxies(["192.0.2.0/24"], fields=ALL)])
         app.router.add_get("/p", handler)
         await app.startup()
         app.freeze()

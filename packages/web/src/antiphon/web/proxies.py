@@ -3,7 +3,9 @@
 ``Forwarded`` (RFC 7239) and ``X-Forwarded-*`` are written by proxies, and by
 anybody who wants to look like somebody else. They are read from the right,
 where the nearest proxy writes, and only as long as the one who wrote is in a
-network that is trusted.
+network that is trusted. A proxy passes on what it does not write itself: of a
+field that it leaves alone the client is the author, so only those fields count
+that the proxies are said to write.
 """
 
 import ipaddress
@@ -12,7 +14,6 @@ from typing import Final, NamedTuple
 
 from antiphon.core import hdrs
 from antiphon.core.fields.forwarded import parse_forwarded, parse_node, parse_x_forwarded_for
-from antiphon.core.fields.lists import split_list
 
 from .middlewares import middleware
 from .request import Request
@@ -25,6 +26,14 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _SCHEMES: Final = frozenset(("http", "https"))
+
+_FIELDS: Final = frozenset((
+    hdrs.FORWARDED,
+    hdrs.X_FORWARDED_FOR,
+    hdrs.X_FORWARDED_PROTO,
+    hdrs.X_FORWARDED_HOST,
+))
+_WRITTEN: Final = (hdrs.X_FORWARDED_FOR, hdrs.X_FORWARDED_PROTO)
 
 _MAX_HOPS: Final = 32
 """Elements that are looked at, from the right: more proxies than anybody has in a row."""
@@ -44,13 +53,22 @@ class TrustedProxies:
     Args:
         networks: Addresses or networks such as ``10.0.0.0/8`` or ``::1``; ``"unix"`` stands
             for peers on a Unix domain socket, which have no address.
+        fields: Those that every one of these proxies writes or removes: any of ``Forwarded``,
+            ``X-Forwarded-For``, ``X-Forwarded-Proto`` and ``X-Forwarded-Host``, in any case.
+            Naming one that a proxy passes on as it came lets clients forge it. Where
+            ``Forwarded`` is named and present, the others are not looked at.
 
     Raises:
-        ValueError: One of them is neither.
+        ValueError: A network or a field is none.
     """
 
-    def __init__(self, networks: "Iterable[str | _Network | _Address]") -> None:
+    def __init__(
+        self, networks: "Iterable[str | _Network | _Address]", *, fields: Iterable[str] = _WRITTEN
+    ) -> None:
         given = list(networks)
+        self._fields = frozenset(name.title() for name in fields)
+        if unknown := self._fields - _FIELDS:
+            raise ValueError(f"not fields that say who asked: {', '.join(sorted(unknown))}")
         self._unix = "unix" in given
         self._networks: list[_Network] = [
             ipaddress.ip_network(network) for network in given if network != "unix"
@@ -73,15 +91,20 @@ class TrustedProxies:
         """
         if not self.trusts(peer):
             return None
-        getall = headers.getall  # type: ignore[attr-defined]  # any multidict
-        forwarded = getall(hdrs.FORWARDED, ())
+        forwarded = self._value(headers, hdrs.FORWARDED)
         if forwarded:
-            return self._by_forwarded(parse_forwarded(", ".join(forwarded)))
+            return self._by_forwarded(parse_forwarded(forwarded))
         return self._by_x_forwarded(
-            parse_x_forwarded_for(", ".join(getall(hdrs.X_FORWARDED_FOR, ()))),
-            split_list(", ".join(getall(hdrs.X_FORWARDED_PROTO, ()))),
-            split_list(", ".join(getall(hdrs.X_FORWARDED_HOST, ()))),
+            parse_x_forwarded_for(self._value(headers, hdrs.X_FORWARDED_FOR)),
+            parse_x_forwarded_for(self._value(headers, hdrs.X_FORWARDED_PROTO)),
+            parse_x_forwarded_for(self._value(headers, hdrs.X_FORWARDED_HOST)),
         )
+
+    def _value(self, headers: "Mapping[str, str]", name: str) -> str:
+        if name not in self._fields:
+            return ""
+        getall = headers.getall  # type: ignore[attr-defined]  # any multidict
+        return ", ".join(getall(name, ()))
 
     def _by_forwarded(self, elements: Sequence[Mapping[str, str]]) -> ForwardedFor | None:
         remote = scheme = host = None
@@ -137,7 +160,9 @@ def _address(text: str | None) -> _Address | None:
     return address
 
 
-def trusted_proxies(networks: "Iterable[str | _Network | _Address]") -> Middleware:
+def trusted_proxies(
+    networks: "Iterable[str | _Network | _Address]", *, fields: Iterable[str] = _WRITTEN
+) -> Middleware:
     """Make a middleware that sets `Request.remote`, `Request.scheme` and `Request.host`
     to what trusted proxies say.
 
@@ -146,8 +171,12 @@ def trusted_proxies(networks: "Iterable[str | _Network | _Address]") -> Middlewa
 
     Args:
         networks: As `TrustedProxies` takes them.
+        fields: Likewise: what your proxy writes, whatever the client sent.
+
+    Raises:
+        ValueError: A network or a field is none.
     """
-    proxies = TrustedProxies(networks)
+    proxies = TrustedProxies(networks, fields=fields)
 
     @middleware
     async def forwarded(request: Request, handler: Handler) -> StreamResponse:
