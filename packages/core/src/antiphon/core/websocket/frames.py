@@ -57,6 +57,7 @@ class NeedData(Enum):
 
 NEED_DATA: Final = NeedData.NEED_DATA
 
+_integer: Final = int.from_bytes
 _new: Final = tuple.__new__
 """Makes a named tuple without the detour over its own `__new__`."""
 
@@ -84,20 +85,22 @@ class WebSocketReader:
 
     __slots__ = (
         "_allowed",
-        "_data",
         "_failed",
         "_first",
         "_key",
         "_left",
         "_masked",
         "_pos",
+        "data",
         "max_frame_size",
     )
 
     def __init__(self, role: Role, *, allow_rsv1: bool = False) -> None:
-        self._masked = role is Role.SERVER
+        self._masked = 0x80 if role is Role.SERVER else 0
         self._allowed = _WITH_RSV1 if allow_rsv1 else _PLAIN
-        self._data = b""
+        self.data = b""
+        """Bytes of which some were not given out yet; empty if there are none. To be looked at
+        only: it saves a call where a call for each frame counts."""
         self._pos = 0
         self._first = 0
         self._left = 0
@@ -110,7 +113,7 @@ class WebSocketReader:
     @property
     def buffered(self) -> int:
         """Bytes received and not given out yet."""
-        return len(self._data) - self._pos
+        return len(self.data) - self._pos
 
     @property
     def within_frame(self) -> bool:
@@ -119,10 +122,10 @@ class WebSocketReader:
 
     def receive_data(self, data: bytes) -> None:
         """Store bytes that came; after an error they are dropped."""
-        if self._pos < len(self._data):
-            data = self._data[self._pos :] + data
+        if self.data:
+            data = self.data[self._pos :] + data
         if not self._failed:
-            self._data = data
+            self.data = data
             self._pos = 0
 
     def next_part(self) -> FramePart | NeedData:
@@ -133,12 +136,37 @@ class WebSocketReader:
         Raises:
             WebSocketError: The peer broke the protocol; nothing follows.
         """
-        data = self._data
+        data = self.data
+        if self._left or len(data) - self._pos < 6:
+            return self._next_part()
+        # Most frames are short and have come whole: here they are taken without another call.
         start = self._pos
-        size = len(data)
-        if start == size:
-            self._data = b""
-            self._pos = 0
+        first = data[start]
+        masked = self._masked
+        length = data[start + 1] ^ masked  # above 125 if it is not masked as it must be
+        if length > 125 or first not in self._allowed or length > self.max_frame_size:
+            return self._next_part()
+        begin = start + 6 if masked else start + 2
+        end = begin + length
+        if end > len(data):
+            return self._next_part()
+        payload = data[begin:end]
+        if masked:
+            mask = (data[start + 2 : begin] * 32)[:length]
+            payload = (_integer(payload, "little") ^ _integer(mask, "little")).to_bytes(
+                length, "little"
+            )
+        if end == len(data):
+            self.data = b""
+            end = 0
+        self._pos = end
+        return _new(FramePart, (first, payload, True, True))
+
+    def _next_part(self) -> FramePart | NeedData:
+        """`next_part` for whatever may come."""
+        data = self.data
+        start = self._pos
+        if not data:
             return NEED_DATA
         if self._left:
             return self._go_on(begins=False)
@@ -147,7 +175,7 @@ class WebSocketReader:
             self._check_beginning()
             return NEED_DATA
         first, length, key, start = header
-        if first not in self._allowed or (not key) is self._masked or length < 0:
+        if first not in self._allowed or bool(key) is not bool(self._masked) or length < 0:
             self._refuse(first, length, masked=bool(key))
         if first & CONTROL:
             if length > _MAX_CONTROL:
@@ -155,11 +183,14 @@ class WebSocketReader:
         elif length > self.max_frame_size:
             self._refuse_long(length)
         end = start + length
-        if end <= size:
-            self._pos = end
+        if end <= len(data):
             payload = data[start:end]
             if key:
                 payload = xor_mask(payload, key)
+            if end == len(data):
+                self.data = b""
+                end = 0
+            self._pos = end
             return _new(FramePart, (first, payload, True, True))
         if first & CONTROL:
             return NEED_DATA
@@ -170,9 +201,17 @@ class WebSocketReader:
         return self._go_on(begins=True)
 
     def _go_on(self, *, begins: bool) -> FramePart:
-        payload = self._data[self._pos : self._pos + self._left]
+        data = self.data
+        start = self._pos
+        end = start + self._left
+        if end < len(data):
+            self._pos = end
+            payload = data[start:end]
+        else:
+            self.data = b""
+            self._pos = 0
+            payload = data[start:] if start else data
         size = len(payload)
-        self._pos += size
         self._left -= size
         key = self._key
         if key:
@@ -183,12 +222,12 @@ class WebSocketReader:
 
     def _check_beginning(self) -> None:
         """Refuse what can be refused before the whole header has come."""
-        first = self._data[self._pos]
+        first = self.data[self._pos]
         if first not in self._allowed:
-            self._refuse(first, 0, masked=self._masked)
+            self._refuse(first, 0, masked=bool(self._masked))
         if self.buffered > 1:
-            second = self._data[self._pos + 1]
-            if (second >= 0x80) is not self._masked:
+            second = self.data[self._pos + 1]
+            if second & 0x80 != self._masked:
                 self._refuse(first, 0, masked=second >= 0x80)
             if first & CONTROL and second & 0x7F > _MAX_CONTROL:
                 self._refuse_long_control()
@@ -196,7 +235,7 @@ class WebSocketReader:
     def fail(self) -> None:
         """Drop what came and what will come."""
         self._failed = True
-        self._data = b""
+        self.data = b""
         self._pos = self._left = 0
 
     def _fail(self, code: int, text: str) -> NoReturn:
@@ -213,7 +252,7 @@ class WebSocketReader:
             text = "A fragmented control frame"
         elif opcode & CONTROL and first & RSV1:
             text = "A compressed control frame"
-        elif masked is not self._masked:
+        elif masked is not bool(self._masked):
             text = (
                 "A client's frame is not masked" if self._masked else "A server's frame is masked"
             )
@@ -256,15 +295,27 @@ class WebSocketWriter:
         Raises:
             LocalProtocolError: A control frame is too long or not final.
         """
-        if isinstance(payload, memoryview):
-            payload = payload.tobytes()
-        length = len(payload)
+        length = payload.nbytes if isinstance(payload, memoryview) else len(payload)
+        masked = self._masked
         if first & CONTROL and (length > _MAX_CONTROL or not first & FIN):
             raise LocalProtocolError(
                 f"A control frame has at most {_MAX_CONTROL} bytes and is never fragmented"
             )
-        header = make_header(first, length, self._masked)
+        if length > 125 or type(payload) is not bytes:
+            return self._frame(first, payload)
+        if not masked:
+            return bytes((first, length)) + payload
+        key = os.urandom(4)
+        mask = (key * 32)[:length]
+        number = _integer(payload, "little") ^ _integer(mask, "little")
+        return b"%c%c%b%b" % (first, masked | length, key, number.to_bytes(length, "little"))
+
+    def _frame(self, first: int, payload: Byteish) -> bytes:
+        """`frame` for whatever may be sent."""
+        if isinstance(payload, memoryview):
+            payload = payload.tobytes()
+        header = make_header(first, len(payload), self._masked)
         if self._masked:
             key = os.urandom(4)
-            return b"%b%b%b" % (header, key, xor_mask(bytes(payload), key))
+            return b"".join((header, key, xor_mask(bytes(payload), key)))
         return b"".join((header, payload))
