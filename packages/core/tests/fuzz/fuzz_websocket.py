@@ -44,8 +44,8 @@ def events(pieces: list[bytes], options: int) -> list[object]:
             assert not failed
             assert not isinstance(event, Fragment)
             outcome.append(tuple(event))
-        assert connection._reader.buffered <= _KEPT
-        assert len(connection._buffer) <= LIMIT
+        assert connection.reader.buffered <= _KEPT
+        assert connection._assembly.kept <= LIMIT + 3
     connection.receive_eof()
     return outcome
 

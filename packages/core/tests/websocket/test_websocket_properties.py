@@ -71,8 +71,8 @@ def drive(connection: WebSocketConnection, pieces: list[bytes]) -> list[Any]:
                 seen[-1] = Fragment(event.type, data, event.final)
             else:
                 seen.append(event)
-        assert connection._reader.buffered <= 14 + 125
-        assert len(connection._buffer) <= LIMIT
+        assert connection.reader.buffered <= 14 + 125
+        assert connection._assembly.kept <= LIMIT + 3
     return seen
 
 

@@ -5,12 +5,12 @@ come out of `next_event`; what is to be sent is returned as bytes, in the order
 in which it must leave.
 """
 
-import codecs
 from enum import Enum
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 from ..errors import LocalProtocolError, WebSocketError
 from ..typedefs import Byteish
+from .assembly import Assembly, Fragment, checked_utf8, too_big
 from .deflate import DeflateParameters, Deflater, Inflater
 from .frames import (
     CONTROL,
@@ -60,9 +60,6 @@ _DEFLATE_FROM: Final = 64
 
 _new: Final = tuple.__new__
 """Makes a named tuple without the detour over its own `__new__`."""
-
-# Members are looked up often, and IntEnum's call is slow.
-_TYPES: Final = {kind.value: kind for kind in WSMsgType if kind.value <= _PONG}
 
 _RECEIVABLE: Final = frozenset((
     1000,
@@ -122,16 +119,6 @@ _NEXT: Final[dict[tuple[State, _Input], State]] = {
 }
 
 
-class Fragment(NamedTuple):
-    """A piece of a message that is received streamed."""
-
-    type: WSMsgType
-    """TEXT or BINARY, the same for every piece of a message."""
-    data: str | bytes
-    final: bool
-    """Whether this piece ends the message."""
-
-
 @final
 class WebSocketConnection:
     """One WebSocket seen from one end, after the opening handshake.
@@ -145,25 +132,20 @@ class WebSocketConnection:
     """
 
     __slots__ = (
-        "_buffer",
+        "_assembly",
         "_close_came",
         "_close_sent",
-        "_compressed",
         "_decode_text",
         "_deflater",
-        "_inflater",
-        "_kind",
-        "_reader",
         "_sending",
         "_sending_deflated",
-        "_size",
         "_state",
-        "_streaming",
-        "_tail",
         "_writer",
         "close_code",
         "close_reason",
+        "compresses",
         "max_msg_size",
+        "reader",
         "role",
         "sent_code",
         "streaming",
@@ -179,29 +161,24 @@ class WebSocketConnection:
         level: int = -1,
     ) -> None:
         self.role = role
-        self._reader = WebSocketReader(role, allow_rsv1=deflate is not None)
-        self._writer = WebSocketWriter(role)
         self.max_msg_size = max_msg_size
         """Bytes of one message after inflation; 0 for any number."""
-        if max_msg_size:
-            self._reader.max_frame_size = max_msg_size
-        self._decode_text = decode_text
+        self.compresses = deflate is not None
+        """Whether compression was agreed on."""
         self._deflater: Deflater | None = None
-        self._inflater: Inflater | None = None
+        inflater: Inflater | None = None
         if deflate is not None:
-            self._set_up_deflate(deflate, level)
+            self._deflater, inflater = _deflate_ends(role, deflate, level)
+        self.reader = WebSocketReader(role, allow_rsv1=self.compresses)
+        """What has come and was not looked at."""
+        self._writer = WebSocketWriter(role)
+        self._assembly = Assembly(self.reader, max_msg_size, inflater, decode_text=decode_text)
+        self._decode_text = decode_text
         self._state = State.OPEN
         self._close_sent = False
         self.sent_code: int | None = None
         """The code of our own close frame."""
         self._close_came = False
-        # The message under way in: its opcode (0 for none), what is there of it, and how.
-        self._kind = 0
-        self._compressed = False
-        self._buffer = bytearray()
-        self._tail = b""
-        self._size = 0
-        self._streaming = False
         # The message under way out, 0 for none.
         self._sending = 0
         self._sending_deflated = False
@@ -213,16 +190,6 @@ class WebSocketConnection:
         code leaves 1000; 1006 after the connection was lost without one."""
         self.close_reason = ""
 
-    def _set_up_deflate(self, agreed: DeflateParameters, level: int) -> None:
-        if self.role is Role.SERVER:
-            ours, theirs = agreed.server_no_context_takeover, agreed.client_no_context_takeover
-            bits = agreed.server_max_window_bits
-        else:
-            ours, theirs = agreed.client_no_context_takeover, agreed.server_no_context_takeover
-            bits = agreed.client_max_window_bits
-        self._deflater = Deflater(bits, keep_context=not ours, level=level)
-        self._inflater = Inflater(keep_context=not theirs)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.role.value} {self._state.name}>"
 
@@ -230,11 +197,6 @@ class WebSocketConnection:
     def state(self) -> State:
         """Where the connection is in its life."""
         return self._state
-
-    @property
-    def compresses(self) -> bool:
-        """Whether compression was agreed on."""
-        return self._deflater is not None
 
     @property
     def close_sent(self) -> bool:
@@ -250,7 +212,7 @@ class WebSocketConnection:
 
     def receive_data(self, data: bytes) -> None:
         """Store bytes that came; they are looked at when `next_event` asks."""
-        self._reader.receive_data(data)
+        self.reader.receive_data(data)
 
     def receive_eof(self) -> None:
         """Note that the connection ended."""
@@ -266,24 +228,39 @@ class WebSocketConnection:
         Raises:
             WebSocketError: The peer broke the protocol; close with its code. Raised once.
         """
-        if self._close_came:
-            return NEED_DATA
+        while True:
+            event = self.step()
+            if event is not None:
+                return event
+
+    def step(self) -> WSMessage | Fragment | NeedData | None:
+        """Look at one frame, or at the piece of it that has come: `next_event` for those who
+        bound how much is done in one go.
+
+        Returns:
+            What `next_event` would; ``None`` if the frame completed nothing.
+
+        Raises:
+            WebSocketError: The peer broke the protocol; close with its code. Raised once.
+        """
         try:
-            while True:
-                part = self._reader.next_part()
-                if part is NEED_DATA:
-                    return NEED_DATA
-                first, data, begins, ends = part
-                if ends and begins and not self._kind and not self.streaming:
-                    # A message in one frame: most are.
-                    if first == _WHOLE_TEXT:
-                        text = str(data, "utf-8") if self._decode_text else _checked(data)
-                        return _new(WSMessageText, (WSMsgType.TEXT, text, None))
-                    if first == _WHOLE_BINARY:
-                        return _new(WSMessageBinary, (WSMsgType.BINARY, data, None))
-                event = self._take(first, data, begins, ends)
-                if event is not None:
-                    return event
+            part = self.reader.next_part()
+            if part is NEED_DATA:
+                return NEED_DATA
+            first, data, begins, ends = part
+            if ends and begins and not self._assembly.kind and not self.streaming:
+                # A message in one frame: most are.
+                if first == _WHOLE_TEXT:
+                    text = str(data, "utf-8") if self._decode_text else checked_utf8(data)
+                    return _new(WSMessageText, (WSMsgType.TEXT, text, None))
+                if first == _WHOLE_BINARY:
+                    return _new(WSMessageBinary, (WSMsgType.BINARY, data, None))
+            if first & CONTROL:
+                return self._control(first & 0x0F, data)
+            assembly = self._assembly
+            if begins:
+                assembly.begin(first, streaming=self.streaming)
+            return assembly.add(first, data, frame_ends=ends)
         except WebSocketError:
             self._fail()
             raise
@@ -294,111 +271,16 @@ class WebSocketConnection:
             ) from exc
 
     def _fail(self) -> None:
-        self._reader.fail()
-        self._forget_message()
+        self.reader.fail()
+        self._assembly.forget()
         self._step(_Input.FAIL)
 
-    def _take(
-        self, first: int, data: bytes, begins: bool, ends: bool
-    ) -> WSMessage | Fragment | None:
-        opcode = first & 0x0F
-        if opcode & CONTROL:
-            if opcode == _CLOSE:
-                return self._closed_by_peer(data)
-            if opcode == _PING:
-                return WSMessagePing(WSMsgType.PING, data, None)
-            return WSMessagePong(WSMsgType.PONG, data, None)
-        if begins:
-            self._begin(first, opcode)
-        return self._add(data, final=ends and first >= FIN, frame_ends=ends)
-
-    def _begin(self, first: int, opcode: int) -> None:
-        if opcode:
-            if self._kind:
-                raise WebSocketError(
-                    WSCloseCode.PROTOCOL_ERROR, "A message begins inside a fragmented message"
-                )
-            self._kind = opcode
-            self._compressed = bool(first & RSV1)
-            self._streaming = self.streaming
-        elif not self._kind:
-            raise WebSocketError(
-                WSCloseCode.PROTOCOL_ERROR, "A continuation without a message to continue"
-            )
-        elif first & RSV1:
-            # RFC 7692 section 6.1: only the first frame says so.
-            raise WebSocketError(WSCloseCode.PROTOCOL_ERROR, "RSV1 on a continuation frame")
-
-    def _add(self, data: bytes, *, final: bool, frame_ends: bool) -> WSMessage | Fragment | None:
-        limit = self.max_msg_size
-        if self._compressed:
-            assert self._inflater is not None
-            data = self._inflater.decompress(
-                data, limit - self._size if limit else None, final=final
-            )
-        self._size += len(data)
-        if limit:
-            if self._size > limit:
-                raise too_big(limit)
-            if frame_ends:
-                # The next frame is refused by what it declares, before any of it is kept.
-                self._reader.max_frame_size = limit - self._size
-        if self._streaming:
-            return self._streamed(data, final=final)
-        if final:
-            return self._end(data)
-        if self._kind == _TEXT:
-            self._decode(data, final=False)  # only to find out as early as can be
-        self._buffer += data
-        return None
-
-    def _decode(self, data: bytes, *, final: bool) -> str:
-        """Decode a piece of a text; what is left of a character stays in `_tail`."""
-        if self._tail:
-            data = self._tail + data
-        text, used = codecs.utf_8_decode(data, "strict", final)
-        tail = self._tail = data[used:]
-        if tail[:1] == b"\xed" and tail[1:2] >= b"\xa0":
-            # Half a surrogate: the decoder would wait for the rest of what cannot become right.
-            raise UnicodeDecodeError("utf-8", tail, 0, 2, "invalid continuation byte")
-        return text
-
-    def _streamed(self, data: bytes, *, final: bool) -> Fragment | None:
-        kind = _TYPES[self._kind]
-        piece: bytes | str = data
-        if self._kind == _TEXT:
-            text = self._decode(data, final=final)
-            if self._decode_text:
-                piece = text
-        if self.max_msg_size:
-            self._size = 0
-            self._reader.max_frame_size = self.max_msg_size
-        if final:
-            self._forget_message()
-        elif not piece:
-            return None
-        return Fragment(kind, piece, final)
-
-    def _end(self, data: bytes) -> WSMessage:
-        if self._buffer:
-            data = bytes(self._buffer + data)
-        kind = self._kind
-        self._forget_message()
-        if kind == _BINARY:
-            return WSMessageBinary(WSMsgType.BINARY, data, None)
-        text = str(data, "utf-8") if self._decode_text else _checked(data)
-        # bytes where text is not decoded: the user asked for that, and the types say str.
-        return WSMessageText(WSMsgType.TEXT, text, None)  # type: ignore[arg-type]  # see above
-
-    def _forget_message(self) -> None:
-        self._kind = 0
-        if self._buffer:
-            self._buffer = bytearray()
-        self._tail = b""
-        self._size = 0
-        self._streaming = False
-        if self.max_msg_size:
-            self._reader.max_frame_size = self.max_msg_size
+    def _control(self, opcode: int, data: bytes) -> WSMessage:
+        if opcode == _CLOSE:
+            return self._closed_by_peer(data)
+        if opcode == _PING:
+            return WSMessagePing(WSMsgType.PING, data, None)
+        return WSMessagePong(WSMsgType.PONG, data, None)
 
     def _closed_by_peer(self, data: bytes) -> WSMessage:
         if len(data) == 1:
@@ -413,7 +295,8 @@ class WebSocketConnection:
         self.close_code = code
         self.close_reason = reason
         self._close_came = True
-        self._reader.fail()  # nothing may follow
+        self.reader.fail()  # nothing may follow
+        self._assembly.forget()
         self._step(_Input.BOTH_CLOSED if self._close_sent else _Input.GOT_CLOSE)
         return WSMessageClose(WSMsgType.CLOSE, code, reason)
 
@@ -569,14 +452,12 @@ class WebSocketConnection:
         self._state = _NEXT.get((self._state, event), self._state)
 
 
-def _checked(data: bytes) -> bytes:
-    """Return *data* if it is UTF-8."""
-    str(data, "utf-8")
-    return data
-
-
-def too_big(limit: int) -> WebSocketError:
-    """The error for a message of more than *limit* bytes."""
-    return WebSocketError(
-        WSCloseCode.MESSAGE_TOO_BIG, f"A message exceeds the limit of {limit} bytes"
-    )
+def _deflate_ends(role: Role, agreed: DeflateParameters, level: int) -> tuple[Deflater, Inflater]:
+    """Return what compresses what we send, and what inflates what the peer sends."""
+    if role is Role.SERVER:
+        ours, theirs = agreed.server_no_context_takeover, agreed.client_no_context_takeover
+        bits = agreed.server_max_window_bits
+    else:
+        ours, theirs = agreed.client_no_context_takeover, agreed.server_no_context_takeover
+        bits = agreed.client_max_window_bits
+    return Deflater(bits, keep_context=not ours, level=level), Inflater(keep_context=not theirs)
