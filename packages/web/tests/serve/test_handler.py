@@ -1,11 +1,13 @@
 """One exchange through a handler or an application: answers, errors, logs."""
 
 import asyncio
+import json
 import logging
 
 import pytest
 
 from antiphon.core.errors import BadHttpMessage, ContentEncodingError, LineTooLong
+from antiphon.web.access_log import JSONAccessLogger
 from antiphon.web.app import Application
 from antiphon.web.exceptions import (
     HTTPFound,
@@ -277,13 +279,21 @@ def test_application_in_debug_mode_shows_the_traceback(serve):
     assert "Traceback" in serve(app_with(handler, debug=True)).response.text
 
 
-@pytest.mark.parametrize("returned", [None, "text", b"bytes", 5])
-def test_missing_return_is_500(serve, caplog, returned):
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (None, "Missing return statement on request handler"),
+        ("text", "must return a response, not 'text'"),
+        (b"bytes", "must return a response, not b'bytes'"),
+        (5, "must return a response, not 5"),
+    ],
+)
+def test_missing_return_is_500(serve, caplog, returned, said):
     async def handler(request):
         return returned
 
     assert serve(handler).response.status == 500
-    assert "return" in caplog.text
+    assert said in caplog.text
 
 
 def test_failure_after_the_response_began_aborts(serve, caplog):
@@ -519,6 +529,81 @@ def test_access_log(serve, caplog):
     lines = [record.getMessage() for record in caplog.records if record.name == "antiphon.access"]
     assert len(lines) == 1
     assert '"GET /p HTTP/1.1" 200' in lines[0]
+
+
+def access(caplog):
+    return [record for record in caplog.records if record.name == "antiphon.access"]
+
+
+def test_a_response_cut_by_an_error_is_in_the_access_log(serve, caplog):
+    async def handler(request):
+        response = StreamResponse(status=206)
+        await response.prepare(request)
+        await response.write(b"half")
+        raise KeyError
+
+    made = serve(handler)
+    assert made.aborted
+    (line,) = access(caplog)
+    assert (line.response_status, line.response_size) == (206, made.bytes_sent)
+
+
+def test_a_response_cut_on_a_clone_is_in_the_access_log(serve, caplog):
+    async def handler(request):
+        await StreamResponse(status=206).prepare(request.clone(method="POST"))
+        raise KeyError
+
+    serve(handler)
+    assert [line.response_status for line in access(caplog)] == [206]
+
+
+@pytest.mark.parametrize(
+    ("began", "left", "status"),
+    [
+        pytest.param(True, True, 202, id="the peer leaves, the response had begun"),
+        pytest.param(True, False, 202, id="given up, the response had begun"),
+        pytest.param(False, True, 499, id="the peer leaves first"),
+        pytest.param(False, False, 503, id="given up first"),
+    ],
+)
+def test_a_cancelled_request_is_in_the_access_log(serve, caplog, began, left, status):
+    arrived = asyncio.Event()
+
+    async def handler(request):
+        if began:
+            await StreamResponse(status=202).prepare(request)
+        arrived.set()
+        await asyncio.Event().wait()
+
+    async def during(made, task):
+        await arrived.wait()
+        if left:
+            made.disconnect()
+        else:
+            task.cancel()
+
+    serve(handler, during=during, options={"handler_cancellation": True})
+    (line,) = access(caplog)
+    assert line.response_status == status
+
+
+def test_json_tells_what_was_cut(serve, caplog):
+    async def handler(request):
+        await StreamResponse().prepare(request)
+        raise KeyError
+
+    serve(handler, options={"access_log_class": JSONAccessLogger})
+    assert json.loads(access(caplog)[0].getMessage())["complete"] is False
+
+
+def test_a_peer_gone_before_the_answer_is_in_the_access_log(serve, exchange, caplog):
+    async def handler(request):
+        made.disconnect()
+        raise ConnectionResetError
+
+    made = exchange()
+    serve(handler, made)
+    assert [line.response_status for line in access(caplog)] == [499]
 
 
 @pytest.mark.parametrize("options", [{"access_log": None}, {}])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -324,10 +325,10 @@ def test_send_str_takes_text(site: Any, run: Run, data: Any) -> None:
         handler = Handler(serve)
         async with site(handler) as served:
             peer = await served.connect()
-            assert await peer.receive() is None
+            await peer.receive()
             with pytest.raises(TypeError):
                 await handler.outcome()
-            await peer.leave()
+            await peer.close()
 
     run(test)
 
@@ -682,21 +683,78 @@ def test_without_autoclose_the_application_answers(site: Any, run: Run) -> None:
     run(test)
 
 
-def test_an_error_in_the_handler_ends_the_connection(
+@pytest.mark.parametrize("error", [ValueError, web.HTTPNotFound, TimeoutError])
+def test_an_error_in_the_handler_closes_with_1011(
+    site: Any, run: Run, caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    """RFC 6455 section 7.4.1. And the access log has its line."""
+    caplog.set_level(logging.INFO)
+
+    async def serve(ws: WebSocketResponse) -> None:
+        await ws.send_str("last words")
+        raise error
+
+    async def test() -> None:
+        async with site(Handler(serve)) as served:
+            peer = await served.connect()
+            assert (await peer.receive()).data == "last words"
+            message = await peer.receive()
+            assert (message.type, message.data) == (WSMsgType.CLOSE, 1011)
+            await peer.close()
+            while served.runner.server.connections:
+                await asyncio.sleep(0)
+            assert not served.runner.server.request_handler._stop_callbacks
+
+    run(test)
+    assert error.__name__ in caplog.text or error is TimeoutError
+    assert [r.response_status for r in caplog.records if r.name == "antiphon.access"] == [101]
+
+
+def test_an_error_in_the_handler_after_the_peer_closed_is_only_logged(
     site: Any, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def serve(ws: WebSocketResponse) -> None:
+        await ws.receive()
         raise ValueError("broken")
 
     async def test() -> None:
         async with site(Handler(serve)) as served:
             peer = await served.connect()
-            assert await peer.receive() is None
-            await peer.leave()
-            assert not served.runner.server.request_handler._stop_callbacks
+            assert (await peer.close(4000)).data == 4000
 
     run(test)
     assert "broken" in caplog.text
+
+
+def test_a_socket_opened_during_the_stop_is_told_1001(site: Any, run: Run) -> None:
+    """Its request was under way when the others were told."""
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> WebSocketResponse:
+        arrived.set()
+        await go_on.wait()
+        ws = WebSocketResponse()
+        await ws.prepare(request)
+        async for _ in ws:
+            pass
+        return ws
+
+    async def test() -> None:
+        async with site(handler) as served:
+            connecting = asyncio.create_task(served.connect())
+            await arrived.wait()
+            server = served.runner.server
+            stopping = asyncio.create_task(served.runner.cleanup())
+            while not server.request_handler._stopping:
+                await asyncio.sleep(0)
+            go_on.set()
+            peer = await connecting
+            message = await peer.receive()
+            assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
+            await peer.close()
+            await stopping
+
+    run(test)
 
 
 @pytest.mark.parametrize("code", [999, 1005, 1006, 1015, 2999, 5000])

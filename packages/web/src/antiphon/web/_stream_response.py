@@ -411,6 +411,7 @@ class StreamResponse(HeadersMixin, Items):
             chunked=self._chunked,
             default_fields=not signals,
         )
+        request._note_begun(self)
         return writer
 
     def _send_whole(self, exchange: ServerExchange, request: BaseRequest) -> bool:
@@ -508,6 +509,14 @@ class StreamResponse(HeadersMixin, Items):
             writer.set_trailers(self._trailers)
         await writer.write_eof(data)
         self._eof_sent = True
+
+    async def _say_failed(self) -> bool:
+        """The handler failed after this had begun: tell the peer so, in whatever way there is.
+
+        Returns:
+            Whether there is one; the connection is cut if not.
+        """
+        return False
 
     def _open_writer(self, method: str) -> ContentWriter:
         if self._eof_sent:

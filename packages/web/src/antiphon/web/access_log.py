@@ -69,6 +69,9 @@ class AccessRecord(NamedTuple):
     """Bytes sent, head included."""
     request: BaseRequest
     response: StreamResponse
+    complete: bool = True
+    """Whether the response came to its end. If not, and none had begun, the status is 499 where the
+    peer had left, and 503 where the server stopped."""
 
     @classmethod
     def of(cls, request: BaseRequest, response: StreamResponse, time: float) -> "AccessRecord":
@@ -85,6 +88,7 @@ class AccessRecord(NamedTuple):
             size=response.body_length,
             request=request,
             response=response,
+            complete=not request._cut,
         )
 
     @property
@@ -240,7 +244,7 @@ class AccessLogger(AbstractAccessLogger):
 
 class JSONAccessLogger(AbstractAccessLogger):
     """Writes one JSON object a line: ``time``, ``remote``, ``method``, ``target``, ``version``,
-    ``status``, ``size``, ``duration``, ``referer``, ``user_agent``.
+    ``status``, ``size``, ``duration``, ``complete`` (of the response), ``referer``, ``user_agent``.
 
     Args:
         logger: Where to.
@@ -271,6 +275,7 @@ class JSONAccessLogger(AbstractAccessLogger):
             "status": record.status,
             "size": record.size,
             "duration": round(record.duration, 6),
+            "complete": record.complete,
             "referer": headers.get("Referer"),
             "user_agent": headers.get("User-Agent"),
         }

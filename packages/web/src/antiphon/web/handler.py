@@ -10,6 +10,10 @@ Who answers what goes wrong::
     TimeoutError         out of the handler          504, DEBUG
     any other Exception  the handler is broken       500, ERROR with traceback
     CancelledError       stop, or the peer is gone   passed on: the connection aborts
+    SystemExit, Ctrl-C   the program is to end       passed on to the loop
+
+Once a response has begun nothing can be answered any more: its connection is cut, and a
+WebSocket is told 1011. Whatever the end, the access log gets one line.
 """
 
 import asyncio
@@ -17,7 +21,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from antiphon.core.aio.exchange import ServerExchange
 from antiphon.core.errors import HttpProcessingError
@@ -84,6 +88,8 @@ class RequestHandler:
         )
         self._shielded: set[asyncio.Task[StreamResponse]] = set()
         self._stop_callbacks: set[Callable[[], Awaitable[None]]] = set()
+        self._stopping = False
+        self._late: set[asyncio.Future[None]] = set()
 
     @property
     def logger(self) -> logging.Logger:
@@ -169,22 +175,33 @@ class RequestHandler:
                 await self._send(request, response)
         except Exception as exc:
             response = await self._recover(exchange, request, exc)
-        except (SystemExit, KeyboardInterrupt):
-            # Out of the loop it goes; nobody shall wait for this exchange on the way down.
-            exchange.abort()
+        except asyncio.CancelledError:
+            self._log_cut(exchange, request)
             raise
+        except (SystemExit, KeyboardInterrupt) as exc:
+            # Out of the loop it goes; nobody shall wait for this exchange on the way down. Not
+            # raised here: uvloop keeps to itself what a protocol raises.
+            exchange.abort()
+            self._log_cut(exchange, request)
+            asyncio.get_running_loop().call_soon(_raise, exc)
+            return
         finally:
             if request._post is not None:
                 request._close_form()
         access_logger = self._access_logger
-        if access_logger is not None and access_logger.enabled and response is not None:
-            self.log_access(request, response, exchange.timeline.start)
+        if access_logger is not None and access_logger.enabled:
+            if response is None:
+                self._log_cut(exchange, request)
+            else:
+                self.log_access(request, response, exchange.timeline.start)
 
     async def _send(self, request: BaseRequest, response: Any) -> None:
         """Send *response*, or what is still missing of it."""
         if not isinstance(response, StreamResponse):
             raise TypeError(
-                f"Missing return statement on request handler: it returned {response!r:.100}"
+                "Missing return statement on request handler"
+                if response is None
+                else f"A request handler must return a response, not {response!r:.100}"
             )
         if not response._send_whole(request._exchange, request):
             await response.prepare(request)
@@ -278,11 +295,16 @@ class RequestHandler:
         if response is None or _begun(exchange):
             if isinstance(exc, HTTPException):
                 self._logger.error("%r was raised when the response to %r had begun", exc, request)
-            # Half a response cannot be taken back; the peer must see that it is not whole.
-            exchange.abort()
+            begun = request._begun
+            if begun is None or not await begun._say_failed():
+                # Half a response cannot be taken back; the peer must see that it is not whole.
+                exchange.abort()
             return None
         try:
             await self._send(request, response)
+        except asyncio.CancelledError:
+            self._log_cut(exchange, request)
+            raise
         except Exception as second:
             if exchange.closed and isinstance(second, ConnectionError):
                 self.log_debug("Peer %s is gone: %r", request.remote, second)
@@ -349,6 +371,20 @@ class RequestHandler:
             now = asyncio.get_running_loop().time()
             self._access_logger.log(request, response, 0.0 if time is None else now - time)
 
+    def _log_cut(self, exchange: ServerExchange, request: BaseRequest) -> None:
+        """Log a request whose response did not come to its end, by what of it had begun.
+
+        If nothing had, the status is 499 where the peer left, and 503 where we gave up.
+        """
+        access_logger = self._access_logger
+        if access_logger is None or not access_logger.enabled:
+            return
+        request._cut = True
+        response = request._begun
+        if response is None:
+            response = StreamResponse(status=499 if exchange.closed else 503)
+        self.log_access(request, response, exchange.timeline.start)
+
     def log_debug(self, *args: Any, **kw: Any) -> None:
         """Log something that a peer did."""
         self._logger.debug(*args, **kw)
@@ -363,9 +399,22 @@ class RequestHandler:
     def add_stop_callback(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Await *callback* when the server stops, before handlers are given up.
 
-        For what would never end by itself, such as WebSockets.
+        For what would never end by itself, such as WebSockets. If it is stopping already,
+        *callback* runs at once.
         """
+        if self._stopping:
+            # Too late for `run_stop_callbacks`.
+            task = asyncio.ensure_future(self._stop_late(callback))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+            return
         self._stop_callbacks.add(callback)
+
+    async def _stop_late(self, callback: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await callback()
+        except Exception as exc:
+            self.log_debug("Closing at stop ended with %r", exc)
 
     def remove_stop_callback(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Forget *callback*, if it was added."""
@@ -373,6 +422,7 @@ class RequestHandler:
 
     async def run_stop_callbacks(self) -> int:
         """Await all stop callbacks at once; their errors are logged. Returns how many there were."""
+        self._stopping = True
         callbacks = tuple(self._stop_callbacks)
         results = await asyncio.gather(*(call() for call in callbacks), return_exceptions=True)
         for result in results:
@@ -396,6 +446,10 @@ def _plain_response(error: HttpProcessingError) -> Response:
 def _begun(exchange: ServerExchange) -> bool:
     # A function, because the answer changes between two questions.
     return exchange.responding
+
+
+def _raise(exc: BaseException) -> NoReturn:
+    raise exc
 
 
 async def _coroutine(run: Callable[[], Awaitable[StreamResponse]]) -> StreamResponse:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .app import Application
     from .handler import RequestHandler
     from .keys import ChainMapProxy
+    from .response import StreamResponse
     from .routing.match_info import UrlMappingMatchInfo
 
 __all__ = ("BaseRequest", "Request")
@@ -93,6 +94,11 @@ class BaseRequest(HeadersMixin, Items):
     _prepare_signals: "Sequence[Signal[Any, Any]]" = ()
     _request_handler: "RequestHandler | None" = None
     _writer: "AbstractStreamWriter | None" = None
+    _origin: "BaseRequest | None" = None
+    _begun: "StreamResponse | None" = None
+    """The response whose head was handed over; on the request that the server made."""
+    _cut = False
+    """Whether the response did not come to its end; for the access log."""
     _method: str | None = None
     _headers: CIMultiDictProxy[str] | None = None
     _rel_url: URL | None = None
@@ -168,6 +174,7 @@ class BaseRequest(HeadersMixin, Items):
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._post = None
+        other._origin = self._origin or self
         if method is not None:
             other._method = method
         if rel_url is not None:
@@ -187,6 +194,10 @@ class BaseRequest(HeadersMixin, Items):
         if client_max_fields is not None:
             other._client_max_fields = client_max_fields
         return other
+
+    def _note_begun(self, response: "StreamResponse") -> None:
+        """Remember what was begun, for who has to deal with a failure, on clones as well."""
+        (self._origin or self)._begun = response
 
     # --- the request line
 

@@ -216,6 +216,7 @@ class WebSocketResponse(StreamResponse):
         except LocalProtocolError as exc:
             # A version of HTTP without upgrades, or content that is still to come.
             raise HTTPBadRequest(text="The connection cannot be upgraded") from exc
+        request._note_begun(self)
         self._protocol = handshake.protocol
         agreed = handshake.deflate
         self._compress = 0 if agreed is None else agreed.server_max_window_bits
@@ -470,6 +471,13 @@ class WebSocketResponse(StreamResponse):
         if not self._eof_sent:
             await self.close()
             self._eof_sent = True
+
+    async def _say_failed(self) -> bool:
+        # RFC 6455 section 7.4.1: 1011 is for a server that met an unexpected condition.
+        if self._channel is None:
+            return False
+        await self._channel.close(WSCloseCode.INTERNAL_ERROR, b"")
+        return True
 
     def enable_compression(self, *args: Any, **kwargs: Any) -> None:
         """Raise `RuntimeError`: see the argument *compress*."""
