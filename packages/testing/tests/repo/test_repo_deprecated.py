@@ -91,8 +91,31 @@ def middleware_factory() -> None:
     async def factory(app: web.Application, handler: Any) -> Any:
         return handler
 
-    app = web.Application(middlewares=[factory])
-    app.freeze()  # here
+    app = web.Application(middlewares=[factory])  # here
+    app.freeze()
+
+
+@row("ANT-0003")
+def middleware_factory_added_later() -> None:
+    async def factory(app: web.Application, handler: Any) -> Any:
+        return handler
+
+    app = web.Application()
+    app.middlewares.append(factory)  # here
+    app.freeze()
+
+
+@row("ANT-0003")
+def middleware_factory_of_a_route() -> None:
+    async def factory(app: web.Application, handler: Any) -> Any:
+        return handler
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", handler, middlewares=[factory])  # here
+    app.freeze()
 
 
 @row("ANT-0009")
@@ -143,6 +166,14 @@ def plain_handler() -> None:
         return web.Response()
 
     web.Application().router.add_post("/", handler)  # type: ignore[arg-type]  # obsolete  # here
+
+
+@row("ANT-0017")
+def plain_handler_for_get_and_head() -> None:
+    def handler(request: web.Request) -> web.Response:
+        return web.Response()
+
+    web.Application().router.add_get("/", handler)  # type: ignore[arg-type]  # obsolete  # here
 
 
 @row("ANT-0017")

@@ -183,11 +183,11 @@ async def test_old_style_factories_work_through_a_deprecation(
 
         return around
 
-    app = Application(middlewares=[factory, log.middleware("new")])
-    app.router.add_get("/", log.handle)
     with pytest.warns(AntiphonDeprecationWarning, match="ANT-0003") as caught:
-        app.freeze()
-    assert caught[0].filename == __file__
+        app = Application(middlewares=[factory, log.middleware("new")])
+    app.router.add_get("/", log.handle)
+    app.freeze()
+    assert [warning.filename for warning in caught] == [__file__]
     assert await app._handle(make_request("GET", "/")) == "handled"
     assert log.calls == ["around", "new", "handler", "/new"]
     assert made_for == [app]

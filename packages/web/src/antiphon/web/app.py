@@ -10,7 +10,7 @@ from antiphon.core.deprecations import warn_deprecated
 from ._lifecycle import CleanupContext, CleanupError, run_all
 from ._signals import FrozenList, Signal
 from .keys import AppKey
-from .routing._compose import checked_middlewares
+from .routing._compose import checked_middlewares, warn_of_factory
 from .routing.abc import AbstractMatchInfo
 from .routing.dispatcher import UrlDispatcher, match_for
 from .routing.options import RouteOptions
@@ -32,6 +32,32 @@ _U = TypeVar("_U")
 _R = TypeVar("_R", bound=PrefixedSubAppResource)
 
 web_logger: Final = logging.getLogger("antiphon.web")
+
+
+class _Middlewares(FrozenList[Middleware]):
+    """The middlewares of an application: warns where an old-style one is put in."""
+
+    def __init__(self, items: Iterable[Middleware]) -> None:
+        super().__init__(items)
+        for middleware in self:
+            warn_of_factory(middleware)
+
+    def insert(self, index: int, value: Middleware) -> None:
+        super().insert(index, value)
+        warn_of_factory(value)
+
+    def append(self, value: Middleware) -> None:
+        # Not inherited: between the caller and `insert` would be a frame of the standard library.
+        self.insert(len(self), value)
+
+    def extend(self, values: Iterable[Middleware]) -> None:
+        for value in tuple(values):
+            self.insert(len(self), value)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(index, value)
+        for middleware in value if isinstance(index, slice) else (value,):
+            warn_of_factory(middleware)
 
 
 class Application(MutableMapping[str | AppKey[Any], Any]):
@@ -101,7 +127,7 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         self._route_options = RouteOptions(
             client_max_size=client_max_size, client_max_fields=client_max_fields
         )
-        self._middlewares: FrozenList[Middleware] = FrozenList(middlewares)
+        self._middlewares: FrozenList[Middleware] = _Middlewares(middlewares)
         self._state: dict[str | AppKey[Any], Any] = {}
         self._frozen = False
         self._pre_frozen = False
@@ -354,7 +380,7 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         if self._pre_frozen:
             return
         self._pre_frozen = True
-        checked_middlewares(self._middlewares, owner="an application")
+        checked_middlewares(self._middlewares, owner="an application", warn=False)
         self._middlewares.freeze()
         self._router.freeze()
         self._on_response_prepare.freeze()

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from ..request import Request
     from ..response import StreamResponse
 
-__all__ = ("Binding", "checked_middlewares", "compose", "is_new_style", "user_stacklevel")
+__all__ = (
+    "Binding",
+    "checked_middlewares",
+    "compose",
+    "is_new_style",
+    "user_stacklevel",
+    "warn_of_factory",
+)
 
 
 _PACKAGE: Final = "antiphon.web"
@@ -143,8 +150,10 @@ def is_new_style(middleware: object) -> bool:
     }
 
 
-def checked_middlewares(middlewares: Sequence[Middleware], *, owner: str) -> None:
-    """Warn of old-style factories among *middlewares*.
+def checked_middlewares(
+    middlewares: Sequence[Middleware], *, owner: str, warn: bool = True
+) -> None:
+    """Look at *middlewares*, and warn of old-style factories among them if *warn*.
 
     Raises:
         TypeError: One is not callable.
@@ -152,8 +161,14 @@ def checked_middlewares(middlewares: Sequence[Middleware], *, owner: str) -> Non
     for middleware in middlewares:
         if not callable(middleware):
             raise TypeError(f"a middleware of {owner} must be callable, not {middleware!r}")
-        if not is_new_style(middleware):
-            warn_deprecated("ANT-0003", stacklevel=user_stacklevel())
+        if warn:
+            warn_of_factory(middleware)
+
+
+def warn_of_factory(middleware: object) -> None:
+    """Warn if *middleware* is an old-style factory."""
+    if callable(middleware) and not is_new_style(middleware):
+        warn_deprecated("ANT-0003", stacklevel=user_stacklevel())
 
 
 def user_stacklevel() -> int:

@@ -74,13 +74,15 @@ class AbstractRoute(abc.ABC):
             raise ValueError(f"{method!r} is not allowed HTTP method")
         if expect_handler is not None and not _returns_coroutine(expect_handler):
             raise TypeError(f"Coroutine is expected, got {expect_handler!r}")
-        self._call = _awaitable_handler(handler)
+        # HEAD and GET of one resource have one handler, which is worth one warning.
+        first = resource is None or all(route.handler is not handler for route in resource)
+        self._call = _awaitable_handler(handler, warn=first)
         self._method = method.upper()
         self._handler: Any = handler
         self._expect_handler = expect_handler
         self._resource = resource
         self._middlewares = tuple(middlewares)
-        checked_middlewares(self._middlewares, owner="a route")
+        checked_middlewares(self._middlewares, owner="a route", warn=first)
         self._options = options
         self._bindings: dict[tuple[Application, ...], Binding] = {}
 
@@ -244,8 +246,11 @@ def _returns_coroutine(function: object) -> bool:
     return inspect.iscoroutinefunction(call)
 
 
-def _awaitable_handler(handler: object) -> Handler:
+def _awaitable_handler(handler: object, *, warn: bool) -> Handler:
     """*handler* as something whose result can be awaited.
+
+    Args:
+        warn: Say so if it is obsolete.
 
     Raises:
         TypeError: It is no function, or a generator.
@@ -258,7 +263,7 @@ def _awaitable_handler(handler: object) -> Handler:
         raise TypeError(f"a handler must be a coroutine function, not the generator {handler!r}")
     if _returns_coroutine(handler):
         return cast(Handler, handler)
-    if not _returns_coroutine(inspect.unwrap(handler)):
+    if warn and not _returns_coroutine(inspect.unwrap(handler)):
         # A decorator's plain function around a coroutine function is fine.
         warn_deprecated("ANT-0017", stacklevel=user_stacklevel())
     return _awaiting_if_needed(handler)
