@@ -137,7 +137,11 @@ def tools(repository: Repository) -> list[str]:
 
 
 def needed_by_tests(repository: Repository, package: str) -> list[str]:
-    """Return the siblings that only the tests of *package* need, with what these need."""
+    """Return the siblings that only the tests of *package* need, with what these need.
+
+    Those are what the tests import and, where a test is a coroutine function,
+    the pytest plugin that runs it.
+    """
     wanted: set[str] = set()
     for path in (repository.folder(package) / "tests").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -145,6 +149,8 @@ def needed_by_tests(repository: Repository, package: str) -> list[str]:
                 [f"{node.module}.{alias.name}" for alias in node.names if node.level == 0]
                 if isinstance(node, ast.ImportFrom)
                 else [alias.name for alias in node.names] if isinstance(node, ast.Import)
+                else ["antiphon.testing"]
+                if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test")
                 else []
             )  # fmt: skip
             wanted |= {name.split(".")[1] for name in names if name.startswith("antiphon.")}
