@@ -1,5 +1,6 @@
 """The floor: an asyncio.Protocol that answers canned bytes and parses nothing."""
 
+import argparse
 import asyncio
 
 from _start import PLAIN, run
@@ -19,9 +20,8 @@ class Canned(asyncio.Protocol):
         self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
 
 
-async def serve(port: int) -> int:
-    server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", port)
-    return server.sockets[0].getsockname()[1]
+async def serve(wanted: argparse.Namespace) -> None:
+    await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", wanted.port)
 
 
 run(serve)
