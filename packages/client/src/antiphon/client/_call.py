@@ -63,6 +63,7 @@ class Call:
         tracker = self.options.upload_tracker
         if tracker is not None:
             tracker.bind()
+        flights = self.session.flights
         response: ClientResponse | None = None
         try:
             if self.session.trust_env:
@@ -74,7 +75,7 @@ class Call:
         finally:
             payload = request.payload
             if tracker is not None or (payload is not None and not payload.autoclose):
-                await close_content(request, response)
+                await close_content(request, response, flights)
 
     async def judged(
         self, request: "ClientRequest", response: "ClientResponse", send: ClientHandlerType

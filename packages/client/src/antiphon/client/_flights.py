@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
 from antiphon.core.aio.exchange import ByteChannel, ClientExchange
+from antiphon.core.aio.payload import Payload
 
 from ._failure import IDEMPOTENT_METHODS, content_error, describe
 from .errors import (
@@ -194,7 +195,7 @@ class Flights:
         loop: The loop whose time counts.
     """
 
-    __slots__ = ("_timer", "_wake", "debug", "live", "loop")
+    __slots__ = ("_timer", "_wake", "debug", "live", "loop", "uploads")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -202,6 +203,9 @@ class Flights:
         """Whether places are noted at which responses are made."""
         self.live: set[Flight] = set()
         """All of them."""
+        self.uploads: set[Flight] = set()
+        """Those whose content is being sent: also some that were given up, until their upload
+        has noticed."""
         self._timer: asyncio.TimerHandle | None = None
         self._wake = _NEVER
 
@@ -231,6 +235,29 @@ class Flights:
         """End every flight with what *error* makes of it."""
         for flight in tuple(self.live):
             flight.abort(error(flight))
+
+    def uploads_of(self, payload: Payload) -> list[Flight]:
+        """Return the flights that are sending *payload*, those that were given up included."""
+        return [flight for flight in self.uploads if flight.request.payload is payload]
+
+    async def settled(self, payload: Payload, deadline: float | None) -> None:
+        """Wait until no flight that was given up touches *payload* any more.
+
+        A cancelled upload needs a moment to let go: until then its generator cannot be
+        closed, and its file cannot be read from the start.
+
+        Args:
+            payload: Content that is to be sent again, or closed.
+            deadline: Loop time after which it is not waited for any longer.
+        """
+        ending = [
+            flight.upload
+            for flight in self.uploads_of(payload)
+            if flight.finished and flight.upload is not None
+        ]
+        if ending:
+            left = None if deadline is None else max(0.0, deadline - self.loop.time())
+            await asyncio.wait(ending, timeout=left)
 
     def stop(self) -> None:
         """Cancel the timer."""

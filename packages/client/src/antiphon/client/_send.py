@@ -97,8 +97,9 @@ async def _next_request(
             f"Cannot follow the redirect with status {response.status}: it asks for the content "
             f"again, and {type(payload).__name__} cannot be sent twice"
         )
-    if hop.drops_content:
-        await request.close()
+    if hop.drops_content and payload is not None:
+        await call.session.flights.settled(payload, call.deadline)
+        await payload.close()
     call.cross_origin = call.cross_origin or hop.cross_origin
     call.headers = carried_headers(call.carried_headers(), hop)
     if hop.target.login is not None:
@@ -154,6 +155,8 @@ class Sender:
         traces = request.traces
         tries = 1
         while True:
+            if self.flights.uploads and request.payload is not None:
+                await self.flights.settled(request.payload, request.deadline)
             if now is None:
                 now = self.loop.time()
             timeline = Timeline(now)
@@ -243,14 +246,18 @@ def _is_worth_another(error: BaseException) -> bool:
     return error.failure.uses > 1 and error.failure.resend_safe
 
 
-async def close_content(request: "ClientRequest", response: "ClientResponse | None") -> None:
+async def close_content(
+    request: "ClientRequest", response: "ClientResponse | None", flights: Flights
+) -> None:
     """Close the content of *request*: now, or once it is no longer being sent."""
-    flight = None if response is None else response._flight
     tracker = request.options.upload_tracker
-    if flight is not None and flight.upload is not None and not flight.upload.done():
-        # An early answer: the upload goes on until the response is given back.
+    payload = request.payload
+    sending = [] if payload is None else flights.uploads_of(payload)
+    # An early answer: the upload goes on until the response is given back. Or the request was
+    # given up in this very step, and its upload is still to notice. The last one closes.
+    for flight in sending:
         flight.owns_content = True
-    else:
+    if not sending:
         await request.close()
     if tracker is not None:
         if response is not None and request.payload is None:

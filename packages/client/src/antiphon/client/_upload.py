@@ -29,15 +29,19 @@ def start(
     request: "ClientRequest", flight: "Flight", plan: ContentPlan, loop: asyncio.AbstractEventLoop
 ) -> asyncio.Task[None]:
     """Send the content of *request* in a task that belongs to *flight*."""
+    flight.flights.uploads.add(flight)
     return loop.create_task(_upload(request, flight, plan), name=f"upload {request.url.host}")
 
 
 async def _upload(request: "ClientRequest", flight: "Flight", plan: ContentPlan) -> None:
+    uploads = flight.flights.uploads
     try:
         await _observed(request, flight, plan)
     finally:
-        if flight.owns_content:
-            await request.close()
+        uploads.discard(flight)
+        payload = request.payload
+        if flight.owns_content and payload and not flight.flights.uploads_of(payload):
+            await payload.close()
 
 
 async def _observed(request: "ClientRequest", flight: "Flight", plan: ContentPlan) -> None:

@@ -407,6 +407,8 @@ class ClientRequest:
         """Send *body* instead; the payload that was there before is closed."""
         before, self._payload = self._payload, None
         if before is not None and before is not body:
+            if self.session is not None:
+                await self.session.flights.settled(before, self.deadline)
             await before.close()
         for name in (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_TYPE):
             self.headers.popall(name, None)

@@ -617,12 +617,16 @@ class ClientSession:
             sender.flights.stop()
         if connector is None or not self._connector_owner:
             return
+        uploads: list[asyncio.Task[None]] = []
         if sender is not None:
             sender.flights.abort_all(_closed_under)
+            uploads = [flight.upload for flight in sender.flights.uploads if flight.upload]
         closing = connector.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await closing
+                if uploads:
+                    await asyncio.wait(uploads)
         except TimeoutError:
             _logger.warning("connections of %r are still not closed", self)
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from typing import Any, cast
+from typing import cast, final
 
 from antiphon.core.aio.client_protocol import Http1ClientProtocol, http_client_protocol
 from antiphon.core.aio.exchange import HttpConnection
@@ -14,7 +14,16 @@ from ..options import SSLOption
 from ._dial import DialContext
 from .tls import check_peer, context_for, server_name, tls_error
 
-__all__ = ("over_socket", "over_transport")
+__all__ = ("HeldStill", "over_socket", "over_transport")
+
+
+@final
+class HeldStill(asyncio.Protocol):
+    """Has a new transport wait until TLS or HTTP takes it over."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read nothing for now."""
+        cast(asyncio.Transport, transport).pause_reading()
 
 
 async def over_socket(
@@ -22,33 +31,36 @@ async def over_socket(
 ) -> HttpConnection:
     """Speak HTTP over *sock*, which is taken over, with TLS if the key says so."""
     loop = context.loop
-    key = context.key
-    protocol = http_client_protocol(limits=key.limits)
-    options: dict[str, Any] = {}  # Any: keyword arguments of unlike types
-    if key.is_ssl:
-        options["ssl"] = context_for(key.ssl, ssl_option)
-        options["server_hostname"] = server_name(key)
-        context.timeline.tls_start = loop.time()
+    made: list[asyncio.BaseProtocol] = []
+
+    def protocol() -> asyncio.BaseProtocol:
+        # With TLS the transport has to be in our hands before the handshake begins: one that is
+        # cancelled can then be ended for certain, whatever state the event loop's TLS is in.
+        made.append(HeldStill() if context.key.is_ssl else http_client_protocol(limits=limits))
+        return made[0]
+
+    limits = context.key.limits
+    # uvloop tells the two kinds of socket apart by the method only.
+    local = sock.family == getattr(socket, "AF_UNIX", None)
+    create = loop.create_unix_connection if local else loop.create_connection
     try:
-        async with context.phase(
-            "tls" if key.is_ssl else "connect", context.timeout.tls if key.is_ssl else None
-        ):
-            # uvloop tells the two kinds of socket apart by the method only.
-            local = sock.family == getattr(socket, "AF_UNIX", None)
-            create = loop.create_unix_connection if local else loop.create_connection
-            transport, _ = await create(lambda: protocol, sock=sock, **options)
+        async with context.phase("connect"):
+            transport, _ = await create(protocol, sock=sock)
     except BaseException as exc:
-        sock.close()
+        if not made:  # else there is a transport; it was closed, and closes its socket itself
+            sock.close()
         if isinstance(exc, OSError) and not isinstance(exc, ClientConnectionError):
             raise tls_error(context, exc) from exc
         raise
-    return _ready(context, protocol, transport, ssl_option)
+    if context.key.is_ssl:
+        return await over_transport(context, transport, ssl_option)
+    return cast(Http1ClientProtocol, made[0])
 
 
 async def over_transport(
     context: DialContext, transport: asyncio.Transport, ssl_option: SSLOption
 ) -> HttpConnection:
-    """Speak HTTP over *transport*, a tunnel that is taken over, with TLS if the key says so."""
+    """Speak HTTP over *transport*, which is taken over, with TLS if the key says so."""
     loop = context.loop
     key = context.key
     protocol = http_client_protocol(limits=key.limits)
@@ -74,7 +86,7 @@ async def over_transport(
             raise _no_tls_in_tls(context) from exc
         raise
     if secured is None:
-        raise tls_error(context, ConnectionResetError("the proxy closed during the handshake"))
+        raise tls_error(context, ConnectionResetError("the peer closed during the handshake"))
     protocol.connection_made(secured)
     return _ready(context, protocol, secured, ssl_option)
 

@@ -11,7 +11,7 @@ from antiphon.core.aio.exchange import HttpConnection
 
 from ..errors import ClientConnectionError, ClientConnectorError
 from ._dial import DialContext
-from ._handshake import over_socket, over_transport
+from ._handshake import HeldStill, over_socket, over_transport
 from .base import UNSET, BaseConnector, Unset
 
 __all__ = ("NamedPipeConnector", "UnixConnector")
@@ -127,7 +127,7 @@ class NamedPipeConnector(_PathConnector):
     async def _reach(self, context: DialContext) -> HttpConnection:
         loop = context.loop
         _require_pipes(loop)
-        pipe_end = _PipeEnd()
+        pipe_end = HeldStill()
         context.timeline.connect_start = loop.time()
         try:
             async with context.phase("connect"):
@@ -147,10 +147,3 @@ _NO_PIPES: Final = "Named pipes are only available in a proactor loop under Wind
 def _require_pipes(loop: asyncio.AbstractEventLoop) -> None:
     if not hasattr(loop, "create_pipe_connection"):
         raise RuntimeError(_NO_PIPES)
-
-
-class _PipeEnd(asyncio.Protocol):
-    """Holds a new pipe still until HTTP takes it over."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.pause_reading()  # type: ignore[attr-defined]  # pipes are duplex transports
