@@ -6,6 +6,7 @@ by virtualenv.
 
 import functools
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -186,12 +187,50 @@ def docs(session: nox.Session) -> None:
     session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
 
 
+def install_programs(session: nox.Session, packages: dict[str, str]) -> None:
+    """Install Debian's package of each program that is missing, where that is possible.
+
+    Elsewhere the tests themselves say what is missing, by failing.
+    """
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    missing = [name for program, name in packages.items() if not shutil.which(program, path=path)]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        session.run("apt-get", "update", "-q", external=True)
+        session.run(
+            "apt-get", "install", "-q", "-y", "--no-install-recommends", *missing,
+            external=True, env={"DEBIAN_FRONTEND": "noninteractive"},
+        )  # fmt: skip
+
+
+REAL = "packages/testing/tests/deployment"
+
+
 @nox.session(python=NEWEST)
 def deployment(session: nox.Session) -> None:
-    """Run the samples that talk to a real Redis (``redis-server`` on the path) and PostgreSQL
-    (where ``TEST_POSTGRESQL_URL`` says)."""
-    session.install(*EDITABLE, *group("test"), "asyncpg", "redis")
-    session.run("pytest", "packages/testing/tests/docs/test_docs_faq.py", *session.posargs)
+    """Run behind a real nginx and gunicorn, and with a real Redis and PostgreSQL."""
+    packages = {
+        "nginx": "nginx-light",
+        "redis-server": "redis-server",
+        "systemd-analyze": "systemd",
+    }
+    if not any(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        packages["initdb"] = "postgresql"
+    install_programs(session, packages)
+    session.install(*EDITABLE, *group("test"), *group("deployment"))
+    session.run(
+        "pytest", REAL, f"--ignore={REAL}/test_browser.py", *session.posargs,
+        env={"ANTIPHON_REAL_SERVERS": "1"},
+    )  # fmt: skip
+
+
+@nox.session(python=NEWEST)
+def browser(session: nox.Session) -> None:
+    """Use the chat and the file store with a real browser (Chromium, headless)."""
+    install_programs(session, {"chromium": "chromium"})
+    session.install(*EDITABLE, *group("test"))
+    session.run(
+        "pytest", f"{REAL}/test_browser.py", *session.posargs, env={"ANTIPHON_REAL_SERVERS": "1"}
+    )
 
 
 @nox.session(python=NEWEST)

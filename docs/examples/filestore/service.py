@@ -10,6 +10,7 @@ import html
 import pathlib
 import tempfile
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -71,7 +72,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 async def page(request: web.Request) -> web.Response:
     """Show what is stored, for people."""
     rows = "".join(
-        f'<tr><td><a href="/files/{html.escape(row["name"])}">{html.escape(row["name"])}</a>'
+        f'<tr><td><a href="/files/{quote(row["name"])}">{html.escape(row["name"])}</a>'
         f"<td>{row['size']:,}<td><code>{row['sha256'][:12]}</code>"
         for row in await records(request.app)
     )

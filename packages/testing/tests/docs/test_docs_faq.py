@@ -1,17 +1,15 @@
-"""The samples of the FAQ do what the answers say."""
+"""The samples of the FAQ do what the answers say; `nox -s deployment` has those that need servers."""
 
 import asyncio
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-from contextlib import AsyncExitStack
 
 import pytest
 
 from antiphon import web
-from antiphon.client import ClientSession, WSMsgType
+from antiphon.client import WSMsgType
 
 
 async def test_a_subclass_has_its_own_route_decorator(test_client, example):
@@ -42,16 +40,6 @@ async def test_a_database_lives_as_long_as_the_application(
     assert await (await client.get("/")).text() == "42"
 
 
-async def test_the_same_sample_talks_to_postgresql(test_client, example, monkeypatch):
-    url = os.environ.get("TEST_POSTGRESQL_URL")
-    if url is None:
-        pytest.skip("TEST_POSTGRESQL_URL names no PostgreSQL to use; see `nox -s deployment`")
-    pytest.importorskip("asyncpg")
-    monkeypatch.setenv("DATABASE_URL", url)
-    client = await test_client(example("faq/04_database.py").create_app())
-    assert await (await client.get("/")).text() == "42"
-
-
 async def test_a_middleware_hands_data_to_the_handler(test_client, example):
     client = await test_client(example("faq/06_middleware_data.py").create_app())
     assert await (await client.get("/", headers={"X-User": "ann"})).text() == "Hello, ann!"
@@ -67,52 +55,6 @@ async def test_what_one_user_says_reaches_all(test_client, example):
     assert await second.receive_str() == "hello"
     await second.send_str("and to you")
     assert await first.receive_str() == "and to you"
-
-
-@pytest.mark.subprocess
-async def test_two_server_processes_share_a_channel_of_redis(docs, tmp_path, unused_port):
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("there is no redis-server on this machine")
-    pytest.importorskip("redis")
-    socket = tmp_path / "redis.sock"
-    redis_port, *ports = unused_port(), unused_port(), unused_port()
-    script = docs / "examples/faq/07_two_sources_redis.py"
-    environment = os.environ | {"REDIS_URL": f"redis://127.0.0.1:{redis_port}"}
-    commands = [
-        [server, "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
-        *([sys.executable, "-u", script, str(port)] for port in ports),
-    ]
-    said = [b"Ready to accept connections", b"Running on", b"Running on"]
-    assert not socket.exists()
-    async with AsyncExitStack() as stack:
-        for command, sign in zip(commands, said, strict=True):
-            process = await asyncio.create_subprocess_exec(
-                *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-            )
-            stack.push_async_callback(_stop, process)
-            assert process.stdout is not None
-            async for line in process.stdout:
-                if sign in line:
-                    break
-            else:
-                pytest.fail(f"{command[0]} ended before it said {sign!r}")
-        async with ClientSession() as session:
-            first = await session.ws_connect(f"http://127.0.0.1:{ports[0]}/chat")
-            second = await session.ws_connect(f"http://127.0.0.1:{ports[1]}/chat")
-            await first.send_str("through Redis")
-            assert await second.receive_str() == "through Redis"
-            assert await first.receive_str() == "through Redis"
-            await first.close()
-            await second.close()
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-    assert process.stdout is not None
-    await process.stdout.read()
-    await process.wait()
 
 
 @pytest.mark.parametrize("suffix", ["", "-by-task"])
