@@ -1,5 +1,7 @@
 """Basic credentials (RFC 7617)."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,10 +79,34 @@ def test_basic_auth_refuses(arguments: tuple[str, ...], message: str) -> None:
         BasicAuth(*arguments)
 
 
-def test_basic_auth_from_elsewhere_warns_nobody() -> None:
-    assert BasicAuth.decode("Basic YTpi", "utf-8") == ("a", "b", "utf-8")
-    assert BasicAuth.from_url(URL("http://u:p%40@h/")) == ("u", "p@", "latin1")
-    assert BasicAuth.from_url(URL("http://u@h/"), encoding="utf-8") == ("u", "", "utf-8")
-    assert BasicAuth.from_url(URL("http://h/")) is None
-    with pytest.raises(TypeError, match=r"yarl\.URL"):
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        pytest.param(
+            lambda: BasicAuth.decode("Basic YTpi", "utf-8"), ("a", "b", "utf-8"), id="a field"
+        ),
+        pytest.param(
+            lambda: BasicAuth.from_url(URL("http://u:p%40@h/")), ("u", "p@", "latin1"), id="a URL"
+        ),
+        pytest.param(
+            lambda: BasicAuth.from_url(URL("http://u@h/"), encoding="utf-8"),
+            ("u", "", "utf-8"),
+            id="a URL without a password",
+        ),
+        pytest.param(
+            lambda: BasicAuth.from_url(URL("http://h/")), None, id="a URL without credentials"
+        ),
+    ],
+)
+def test_basic_auth_made_of_something_else_is_obsolete_too(
+    make: Callable[[], BasicAuth | None], expected: object
+) -> None:
+    with pytest.warns(AntiphonDeprecationWarning, match="ANT-0005") as caught:
+        auth = make()
+    assert [warning.filename for warning in caught] == [__file__]
+    assert auth == expected
+
+
+def test_basic_auth_wants_a_url_object() -> None:
+    with pytest.warns(AntiphonDeprecationWarning), pytest.raises(TypeError, match=r"yarl\.URL"):
         BasicAuth.from_url("http://h/")  # type: ignore[arg-type]  # what must not work

@@ -339,7 +339,7 @@ def test_other_expectations_fail(
     values: list[bytes], requests: Callable[..., list[tuple[object, ...]]]
 ) -> None:
     wire = fields(*[b"Expect: " + value for value in values])
-    assert requests(wire) == [("error", "HttpProcessingError", 417)]
+    assert requests(wire) == [("error", "ExpectationFailed", 417)]
 
 
 FACTS = ("framing", "should_close", "upgrade", "expect_continue", "compression")
@@ -515,7 +515,7 @@ LIMITS = HttpLimits(max_line_size=30, max_field_size=20, max_headers=3, max_head
         pytest.param(fields(b"X: " + b"a" * 17), None, id="field of 20 bytes"),
         pytest.param(fields(b"X: " + b"a" * 18), ("LineTooLong", 431), id="field of 21 bytes"),
         pytest.param(fields(b"A: b", b"B: c"), None, id="three fields"),
-        pytest.param(fields(b"A: b", b"B: c", b"C: d"), ("BadHttpMessage", 431), id="four fields"),
+        pytest.param(fields(b"A: b", b"B: c", b"C: d"), ("TooManyFields", 431), id="four fields"),
         pytest.param(
             head(
                 b"GET / HTTP/1.1",
@@ -524,7 +524,7 @@ LIMITS = HttpLimits(max_line_size=30, max_field_size=20, max_headers=3, max_head
                 b"Y: " + b"a" * 17,
                 b"Z: abcdefghijkl",
             ),
-            ("BadHttpMessage", 431),
+            ("TooManyFields", 431),
             id="count before size",
         ),
         pytest.param(

@@ -66,6 +66,16 @@ def basic_auth() -> None:
     core.BasicAuth("login", "password")  # here
 
 
+@row("ANT-0005")
+def basic_auth_of_a_field() -> None:
+    core.BasicAuth.decode("Basic YTpi")  # here
+
+
+@row("ANT-0005")
+def basic_auth_of_a_url() -> None:
+    core.BasicAuth.from_url(URL("http://login:password@localhost"))  # here
+
+
 @row("ANT-0007")
 def streamer() -> None:
     @core.streamer  # here

@@ -4,12 +4,14 @@ Everything the wire formats and state machines raise about a *peer's* bytes::
 
     Exception
      ├─ HttpProcessingError            status to answer with, message, extra header fields
+     │   ├─ ExpectationFailed          417
      │   └─ BadHttpMessage             400
      │       ├─ BadHttpMethod          400
      │       ├─ BadStatusLine          400, and the status line itself as ``line``
      │       ├─ InvalidHeader          400, and the field as ``hdr``
      │       ├─ InvalidURLError        400
      │       ├─ LineTooLong            431 (414 for a request target)
+     │       ├─ TooManyFields          431
      │       ├─ UnsupportedVersion     505
      │       ├─ UnknownTransferCoding  501
      │       └─ PayloadEncodingError   400, content broke its framing or coding
@@ -32,12 +34,14 @@ __all__ = (
     "BadStatusLine",
     "ContentEncodingError",
     "ContentLengthError",
+    "ExpectationFailed",
     "HttpProcessingError",
     "InvalidHeader",
     "InvalidURLError",
     "LineTooLong",
     "LocalProtocolError",
     "PayloadEncodingError",
+    "TooManyFields",
     "TransferEncodingError",
     "UnknownTransferCoding",
     "UnsupportedVersion",
@@ -98,6 +102,16 @@ class HttpProcessingError(Exception):
         return f"<{type(self).__name__}: {self.code}, message={self.message!r}>"
 
 
+class ExpectationFailed(HttpProcessingError):
+    """The request expects what this server cannot do (RFC 9110 section 10.1.1)."""
+
+    code = 417
+    message = "Expectation Failed"
+
+    def __init__(self, expectation: bytes | str) -> None:
+        super().__init__(message=f"Cannot meet expectation {quoted(expectation)}")
+
+
 class BadHttpMessage(HttpProcessingError):
     """The message breaks the grammar or a limit; the connection cannot go on."""
 
@@ -150,6 +164,20 @@ class LineTooLong(BadHttpMessage):
     def __init__(self, line: bytes | str, limit: int | str = "Unknown", code: int = 431) -> None:
         super().__init__(f"Got more than {limit} bytes when reading: {quoted(line)}.")
         self.code = code
+        self.limit = limit
+
+
+class TooManyFields(BadHttpMessage):
+    """A header or trailer section has more fields than its limit (RFC 6585 section 5).
+
+    Args:
+        limit: How many it may have.
+    """
+
+    code = 431
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"More than {limit} fields")
         self.limit = limit
 
 

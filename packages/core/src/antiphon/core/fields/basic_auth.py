@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 from yarl import URL
 
-from ..deprecations import warn_deprecated
+from ..deprecations import deprecated, warn_deprecated
 
 __all__ = ("BasicAuth", "decode_basic_auth", "encode_basic_auth")
 
@@ -30,7 +30,11 @@ def encode_basic_auth(login: str, password: str = "", encoding: str = "utf-8") -
 
 
 def decode_basic_auth(auth_header: str, encoding: str = "latin1") -> tuple[str, str]:
-    """Return login and password of an ``Authorization`` field.
+    """Return login and password of an ``Authorization`` or ``Proxy-Authorization`` field.
+
+    Args:
+        auth_header: The field's value.
+        encoding: What the client made bytes with; for clients of today that is UTF-8.
 
     Raises:
         ValueError: Another scheme, or credentials that do not decode.
@@ -58,8 +62,12 @@ class _Credentials(NamedTuple):
     encoding: str = "latin1"
 
 
+@deprecated(
+    "Send an Authorization header with the value of antiphon.core.encode_basic_auth(), "
+    "read one with decode_basic_auth() (ANT-0005)"
+)
 class BasicAuth(_Credentials):
-    """Login and password. Obsolete (ANT-0005): use `encode_basic_auth`.
+    """Login and password. Obsolete (ANT-0005): use `encode_basic_auth` and `decode_basic_auth`.
 
     Args:
         login: The user's name; without a colon.
@@ -93,6 +101,7 @@ class BasicAuth(_Credentials):
         Raises:
             ValueError: Another scheme, or credentials that do not decode.
         """
+        warn_deprecated("ANT-0005")
         login, password = decode_basic_auth(auth_header, encoding)
         return cls._make_checked(login, password, encoding)
 
@@ -103,6 +112,7 @@ class BasicAuth(_Credentials):
         Raises:
             TypeError: *url* is no `yarl.URL`.
         """
+        warn_deprecated("ANT-0005")
         if not isinstance(url, URL):
             raise TypeError("url should be yarl.URL instance")
         if url.user is None and url.password is None:

@@ -12,10 +12,11 @@ from ..errors import (
     BadHttpMessage,
     BadHttpMethod,
     BadStatusLine,
-    HttpProcessingError,
+    ExpectationFailed,
     InvalidHeader,
     InvalidURLError,
     LineTooLong,
+    TooManyFields,
     UnsupportedVersion,
     quoted,
 )
@@ -324,8 +325,7 @@ def _check_expect(values: list[bytes]) -> None:
     items = [item.lower() for item in _list_items(values)]
     if items != [b"100-continue"]:
         # RFC 9110 section 10.1.1.
-        shown = quoted(b", ".join(values))
-        raise HttpProcessingError(code=417, message=f"Cannot meet expectation {shown}")
+        raise ExpectationFailed(b", ".join(values))
 
 
 def _check_target(method: str, target: bytes, framing: Framing | Length) -> None:
@@ -421,17 +421,11 @@ def examine_fields(
                 raise InvalidHeader(line)
             return
         if index >= max_count:
-            raise _too_many(max_count)
+            raise TooManyFields(max_count)
         if not FIELD_LINE.fullmatch(line):
             raise InvalidHeader(line)
     if size + 2 > max_size:
         raise LineTooLong(lines[-1] if lines else b"", max_size)
-
-
-def _too_many(limit: int) -> BadHttpMessage:
-    error = BadHttpMessage(f"More than {limit} fields")
-    error.code = 431  # RFC 6585 section 5
-    return error
 
 
 def _refuse_first_line(
