@@ -307,7 +307,7 @@ def test_drain_lets_requests_end_and_closes_the_rest(
                 await go.wait()
             exchange.respond_complete(200, CIMultiDict(), b"")
 
-        server = HttpServer(handler)
+        server = HttpServer(handler, timeouts=ServerTimeouts(stop_idle=0))
         idle, begun, slow, upload, fresh = (served(server) for _ in range(5))
         idle.transport.feed(GET)
         begun.transport.feed(GET + b"GET / HT")
@@ -373,6 +373,61 @@ def test_a_request_that_the_kernel_had_when_draining_began_is_served(run: Run) -
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"Connection: close" in answer
         assert await server.wait_drained(5)
+
+    run(check())
+
+
+def test_a_connection_used_a_moment_ago_is_given_another(
+    run: Run, served: Served, turns: Turns
+) -> None:
+    """Its client may be sending: it learns of the stop by the answer, not by losing a request."""
+
+    async def check() -> None:
+        server = HttpServer(ok, timeouts=ServerTimeouts(stop_idle=0.01))
+        idle, used, busy, begun = (served(server) for _ in range(4))
+        idle.transport.feed(GET)
+        await turns()
+        clock = Clock(server)
+        clock.now -= 100
+        clock.pass_(1)  # the sweep saw it idle long ago
+        for connection in (used, busy, begun):
+            connection.transport.feed(GET)
+        begun.transport.feed(b"GET / HT")
+        await turns()
+        for connection in (used, busy, begun):
+            connection.transport.take()
+
+        server.begin_drain()
+        await turns()
+        assert idle.transport.closed
+        assert not used.transport.closed
+        busy.transport.feed(GET)
+        await turns()
+        assert b"Connection: close" in busy.transport.written
+        while not used.transport.closed:
+            await asyncio.sleep(0.001)
+        assert used.transport.written == b""
+        assert not begun.transport.closed
+        begun.transport.feed(b"TP/1.1\r\nHost: h\r\n\r\n")
+        await turns()
+        assert b"Connection: close" in begun.transport.written
+        for connection in (busy, begun):
+            connection.transport.feed_eof()
+        assert await server.wait_drained(30)
+
+    run(check())
+
+
+def test_the_moment_of_grace_ends_with_the_time_of_the_stop(
+    run: Run, served: Served, turns: Turns
+) -> None:
+    async def check() -> None:
+        server = HttpServer(ok, timeouts=ServerTimeouts(stop_idle=3600))
+        used = served(server)
+        used.transport.feed(GET)
+        await turns()
+        await asyncio.wait_for(server.shutdown(0), 30)
+        assert used.transport.closed
 
     run(check())
 

@@ -26,6 +26,11 @@ def _positive_or_none(
         raise ValueError(f"{attribute.name} must be positive or None, not {value!r}")
 
 
+def _not_negative(instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"{attribute.name} must be 0 or more, not {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class HttpLimits:
     """Limits on what one HTTP/1.1 message may make this side keep or do."""
@@ -97,6 +102,10 @@ class ServerTimeouts:
 
     linger_close: float = attrs.field(default=2.0, validator=_positive)
     """Seconds between half-closing and closing, so that a reset does not eat the answer."""
+
+    stop_idle: float = attrs.field(default=0.5, validator=_not_negative)
+    """Idle time that a stop grants a kept-alive connection which was used within this time: its
+    next request may be on its way, and is answered with ``Connection: close``."""
 
 
 @attrs.frozen(kw_only=True)

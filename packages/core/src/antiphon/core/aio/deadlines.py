@@ -13,7 +13,7 @@ from .server_protocol import Http1ServerProtocol, Phase
 if TYPE_CHECKING:
     from ..limits import ServerTimeouts
 
-__all__ = ("keep_deadlines",)
+__all__ = ("keep_deadlines", "known_idle")
 
 _NOTHING: Final = 0
 _NEW: Final = 1
@@ -62,6 +62,13 @@ def keep_deadlines(protocol: Http1ServerProtocol, now: float, elapsed: float) ->
         protocol.abort()
     if _over(now - protocol.created, timeouts.max_age):
         protocol.connection.close_after()
+
+
+def known_idle(protocol: Http1ServerProtocol, now: float) -> float:
+    """Seconds for which *protocol* is known to wait for a next request: never too many, and at most
+    one period of the sweep too few."""
+    seen = protocol.watch_key == (protocol.uses << 3 | _IDLE)
+    return now - protocol.watch_since if seen else 0.0
 
 
 def _over(age: float, limit: float | None) -> bool:

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from ..http import SERVER_SOFTWARE
 from ..limits import HttpLimits, ServerTimeouts
-from .deadlines import keep_deadlines
+from .deadlines import keep_deadlines, known_idle
 from .exchange import ContentOptions, ExchangeHandler
 from .server_protocol import Http1ServerProtocol
 from .timers import Sweep, sweep_period
@@ -81,6 +81,7 @@ class HttpServer:
         self._date_until = 0.0
         self._waiters: list[asyncio.Future[None]] = []
         self._last_look = 0.0
+        self._grace: asyncio.TimerHandle | None = None
         self._sweep = Sweep(
             self.sweep,
             sweep_period((
@@ -143,6 +144,9 @@ class HttpServer:
         self.connections.discard(protocol)
         if not self.connections:
             self._sweep.cancel()
+            if self._grace is not None:
+                self._grace.cancel()
+                self._grace = None
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 if not waiter.done():
@@ -169,7 +173,9 @@ class HttpServer:
 
         Idle ones are closed, except those that never asked anything and those on which a
         request has begun to come, as far as the kernel knows: bytes that arrived before this call
-        are still served. Every further answer says ``Connection: close``.
+        are still served. One that was used a moment ago is given another moment, because its next
+        request may be on its way (`ServerTimeouts.stop_idle`). Every further answer says
+        ``Connection: close``.
         """
         if self.draining:
             return
@@ -182,6 +188,21 @@ class HttpServer:
             loop.call_soon(loop.call_soon, self._close_idle)
 
     def _close_idle(self) -> None:
+        if not self.connections:
+            return
+        grace = self.timeouts.stop_idle
+        loop = next(iter(self.connections)).loop
+        now = loop.time()
+        for protocol in tuple(self.connections):
+            if protocol.uses and known_idle(protocol, now) >= grace:
+                protocol.close_idle()
+        if grace:
+            self._grace = loop.call_later(grace, self._end_grace)
+
+    def _end_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
         for protocol in tuple(self.connections):
             if protocol.uses:
                 protocol.close_idle()
@@ -200,7 +221,12 @@ class HttpServer:
         return not self.connections
 
     def cancel_exchanges(self) -> int:
-        """Cancel the owner of every exchange under way; return how many there were."""
+        """Cancel the owner of every exchange under way, and close the idle connections.
+
+        Returns:
+            How many exchanges there were.
+        """
+        self._end_grace()
         count = 0
         for protocol in tuple(self.connections):
             exchange = protocol.exchange
