@@ -27,6 +27,10 @@ async def slow(request):
 async def stop(request):
     raise web.GracefulExit
 
+async def stop_later(request):
+    await asyncio.sleep(0)
+    raise web.GracefulExit
+
 async def cleanup(app):
     print("cleaned up", flush=True)
 
@@ -35,6 +39,7 @@ def make():
     app.router.add_get("/", hello)
     app.router.add_get("/slow", slow)
     app.router.add_get("/stop", stop)
+    app.router.add_get("/stop-later", stop_later)
     app.on_cleanup.append(cleanup)
     return app
 
@@ -53,6 +58,24 @@ number = 5
 
 def gives_number():
     return 5
+
+async def agives_number():
+    return 5
+
+def needs_two(a, b):
+    return make()
+
+def needs_keyword(*, a):
+    return make()
+
+class Page(web.View):
+    pass
+
+async def no_database(app):
+    raise ConnectionRefusedError(111, "no database")
+
+fails = make()
+fails.on_startup.append(no_database)
 """
 
 
@@ -290,6 +313,11 @@ def test_arguments_of_a_factory(start):
         pytest.param(["service:nothing"], "no attribute 'nothing'", id="no such name"),
         pytest.param(["service:number"], "neither an Application", id="a number"),
         pytest.param(["service:gives_number"], "gave int", id="factory of a number"),
+        pytest.param(["service:agives_number"], "gave int", id="async factory of a number"),
+        pytest.param(["service:hello"], "it is a handler", id="handler"),
+        pytest.param(["service:Page"], "it is a handler", id="view"),
+        pytest.param(["service:needs_two"], "other arguments", id="factory of two arguments"),
+        pytest.param(["service:needs_keyword"], "other arguments", id="factory of a keyword"),
         pytest.param(["service:app", "-P", "65536"], "no port", id="port too large"),
         pytest.param(["service:app", "-P", "x"], "no port", id="port no number"),
         pytest.param(["service:app", "-P", "٣"], "no port", id="non-ASCII digits"),
@@ -312,14 +340,80 @@ def test_wrong_arguments_are_told(service, monkeypatch, capsys, arguments, messa
     assert message in capsys.readouterr().err
 
 
-def test_port_in_use_is_told(start):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        code, _, err = start(
-            "-m", "antiphon.web", "service:app", "-H", "127.0.0.1", "-P", str(port)
-        ).end()
+@pytest.fixture
+def taken():
+    """A port that somebody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield str(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("loop", ["auto", "asyncio"])
+def test_port_in_use_is_told(start, taken, loop):
+    code, out, err = start(
+        "-m", "antiphon.web", "service:app", "-H", "127.0.0.1", "-P", taken, "--loop", loop
+    ).end()
     assert code == 1
-    assert "cannot listen" in err
+    assert f"cannot listen on 127.0.0.1, port {taken}: Address already in use" in err
+    assert "Traceback" not in err
+    assert "cleaned up" in out
+    # Nothing was served, so nothing is stopped.
+    assert "Stopping" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["-H", "host.invalid"], "host.invalid, port 8080", id="host"),
+        pytest.param(["-U", "/nowhere/s"], "socket /nowhere/s: No such file", id="path"),
+    ],
+)
+def test_addresses_that_cannot_be_had_are_told(start, arguments, said):
+    code, out, err = start("-m", "antiphon.web", "service:app", *arguments).end()
+    assert code == 1
+    assert "cannot listen on" in err
+    assert said in err
+    assert "Traceback" not in err
+    assert "cleaned up" in out
+
+
+def test_an_os_error_of_the_application_is_its_own(start):
+    code, _, err = start("-m", "antiphon.web", "service:fails").end()
+    assert code == 1
+    assert "Traceback" in err
+    assert "no database" in err
+    assert "cannot listen" not in err
+
+
+def test_run_app_on_a_port_in_use(start, taken):
+    script = f"""
+        from service import *
+        try:
+            run_app(app, host=["127.0.0.2", "127.0.0.1"], port={taken}, print=say)
+        except OSError as exc:
+            say(f"{{exc.errno == __import__('errno').EADDRINUSE}} {{exc}}")
+    """
+    code, out, err = start("-c", textwrap.dedent(script)).end()
+    assert code == 0, err
+    assert f"True [Errno 98] cannot listen on 127.0.0.1, port {taken}" in out
+    assert "cleaned up" in out
+    assert "Running on" not in out
+
+
+@pytest.mark.parametrize("loop", ["auto", "asyncio"])
+@pytest.mark.parametrize("path", ["/stop", "/stop-later"])
+def test_graceful_exit_leaves_every_loop(start, loop, path):
+    """uvloop keeps to itself what is raised while bytes come."""
+    process = start(
+        "-m", "antiphon.web", "service:app", "-H", "127.0.0.1", "-P", "0", "--loop", loop,
+        PYTHONUNBUFFERED="1",
+    )  # fmt: skip
+    port = port_of(process.expect("Running on"))
+    with connect(port) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert not read_all(client)
+    code, out, err = process.end()
+    assert code == 0
+    assert "cleaned up" in out
     assert "Traceback" not in err

@@ -451,7 +451,7 @@ def test_handlers_are_cancelled_when_the_time_is_up(run, caplog):
 
     run(test)
     assert outcome == ["cancelled"]
-    assert "1 handlers are cancelled" in caplog.text
+    assert "1 handler is cancelled" in caplog.text
 
 
 def test_hurry_cuts_the_wait_short(run):
@@ -521,7 +521,7 @@ def test_phases_are_logged_with_counts(run, caplog):
         await runner.cleanup()
 
     run(test)
-    assert "1 listening sites closed" in caplog.text
+    assert "1 listening site closed" in caplog.text
     assert "0 requests under way" in caplog.text
     assert "Stopped" in caplog.text
 

@@ -14,7 +14,10 @@ from typing import Any, Final, NoReturn
 from .access_log import AbstractAccessLogger, AccessLogger, JSONAccessLogger, access_logger
 from .app import Application
 from .options import server_logger
+from .routing._compose import is_new_style
+from .routing.abc import AbstractView
 from .run import run_app
+from .sites import cannot_listen
 
 __all__ = ("main",)
 
@@ -131,9 +134,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             )
         except ValueError as exc:
             parser.error(str(exc))
+    app = _application(parser, entry, arguments.entry, [text for text in extra if text != "--"])
     try:
         run_app(
-            _application(parser, entry, arguments.entry, [text for text in extra if text != "--"]),
+            app,
             host=arguments.hosts,
             port=arguments.port,
             path=arguments.paths,
@@ -146,8 +150,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             **options,
         )
     except OSError as exc:
-        parser.exit(1, f"{parser.prog}: cannot listen: {exc}\n")
+        if not cannot_listen(exc):
+            raise  # the application's own trouble, told with its traceback
+        parser.exit(1, f"{parser.prog}: {exc.strerror or exc}\n")
+    except _WrongFactoryError as exc:
+        parser.error(str(exc))
     sys.exit(0)
+
+
+class _WrongFactoryError(Exception):
+    """An asynchronous factory gave something that is no application."""
 
 
 def _load(parser: argparse.ArgumentParser, entry: str) -> Any:
@@ -181,42 +193,48 @@ def _application(
         return entry
     if not callable(entry):
         parser.error(f"{spelled} is neither an Application nor a function that gives one")
-    can, must = _takes_arguments(entry)
-    if extra and not can:
+    if _looks_like_a_handler(entry):
+        parser.error(
+            f"{spelled} takes a request: it is a handler, and what is served is the Application "
+            "that it was added to"
+        )
+    takes_list, takes_nothing = _binds(entry, []), _binds(entry)
+    if not (takes_list or takes_nothing):
+        parser.error(f"{spelled} needs other arguments than one list")
+    if extra and not takes_list:
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
-    made = entry(extra) if extra or must else entry()
+    made = entry() if takes_nothing and not extra else entry(extra)
     if inspect.isawaitable(made):
-        return _checked(parser, made, spelled)
+        return _checked(made, spelled)
     if not isinstance(made, Application):
         parser.error(f"{spelled} gave {type(made).__name__}, not an Application")
     return made
 
 
-def _takes_arguments(factory: Any) -> tuple[bool, bool]:
-    """Whether *factory* can be given one argument, and whether it must be."""
+def _binds(factory: Any, *arguments: Any) -> bool:
+    """Whether *factory* can be called with *arguments*."""
     try:
-        parameters = inspect.signature(factory).parameters.values()
+        signature = inspect.signature(factory)
     except (TypeError, ValueError):
-        return False, False
-    positional = [
-        parameter
-        for parameter in parameters
-        if parameter.kind
-        in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL}
-    ]
-    must = any(
-        parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
-        for parameter in positional
-    )
-    return bool(positional), must
+        return not arguments  # built in; nobody knows
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
-async def _checked(
-    parser: argparse.ArgumentParser, made: Awaitable[Any], spelled: str
-) -> Application:
+def _looks_like_a_handler(entry: Any) -> bool:
+    if isinstance(entry, type):
+        return issubclass(entry, AbstractView)
+    return is_new_style(entry)
+
+
+async def _checked(made: Awaitable[Any], spelled: str) -> Application:
     app = await made
     if not isinstance(app, Application):
-        parser.error(f"{spelled} gave {type(app).__name__}, not an Application")
+        # Not told here: inside the loop, ending the process has a traceback for a message.
+        raise _WrongFactoryError(f"{spelled} gave {type(app).__name__}, not an Application")
     return app
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from .access_log import AbstractAccessLogger, AccessLogger
 from .app import Application
-from .server import Server
+from .server import Server, counted
 from .sites import BaseSite
 
 __all__ = ("AppRunner", "BaseRunner", "GracefulExit", "ServerRunner")
@@ -122,6 +122,7 @@ class BaseRunner(abc.ABC):
             return
         self._cleaning = True
         self._remove_signal_handlers()
+        server.quiet = not (self._sites or server.connections or server.requests_count)
         errors: list[Exception] = []
         try:
             await self._stop_listening(server, errors)
@@ -133,7 +134,7 @@ class BaseRunner(abc.ABC):
                 errors.append(exc)
             self._server = None
             self._cleaning = False
-            server.logger.info("Stopped")
+            server.tell("Stopped")
         if len(errors) == 1:
             raise errors[0]
         if errors:
@@ -149,7 +150,7 @@ class BaseRunner(abc.ABC):
                 await site.stop()
             except Exception as exc:
                 errors.append(exc)
-        server.logger.info("Stopping: %d listening sites closed", count)
+        server.tell("Stopping: %s closed", counted(count, "listening site"))
 
     async def _accept_waiting(self) -> None:
         """Let the loop take what waits in the listening sockets: closing would reset it, unanswered."""

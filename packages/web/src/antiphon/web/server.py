@@ -16,7 +16,12 @@ from .response import StreamResponse
 if TYPE_CHECKING:
     from .app import Application
 
-__all__ = ("Server",)
+__all__ = ("Server", "counted")
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as ``1 request`` or ``2 requests``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class Server:
@@ -58,6 +63,8 @@ class Server:
             logger=options.logger,
             tcp_keepalive=options.tcp_keepalive,
         )
+        self.quiet = False
+        """Whether the phases of a stop are not worth a line: nothing was ever served."""
         self._stopping = False
         self._hurry = asyncio.Event()
 
@@ -85,6 +92,10 @@ class Server:
         """Where the phases of a stop are logged."""
         return self.options.logger
 
+    def tell(self, message: str, *args: object) -> None:
+        """Log a phase of the stop."""
+        self.logger.log(logging.DEBUG if self.quiet else logging.INFO, message, *args)
+
     def pre_shutdown(self) -> None:
         """Begin to stop: idle connections close, the others after the answer in hand.
 
@@ -95,11 +106,11 @@ class Server:
             self._stopping = True
             before = len(self._http.connections)
             self._http.begin_drain()
-            self.logger.info(
-                "Stopping: %d requests under way, %d of %d connections left",
-                self._http.active,
+            self.tell(
+                "Stopping: %s under way, %d of %s left",
+                counted(self._http.active, "request"),
                 len(self._http.connections),
-                before,
+                counted(before, "connection"),
             )
 
     def hurry(self) -> None:
@@ -111,7 +122,7 @@ class Server:
         work = asyncio.ensure_future(self.request_handler.run_stop_callbacks())
         if await self.wait_or_hurry(work, timeout):
             if work.result():
-                self.logger.info("Stopping: %d WebSockets closed", work.result())
+                self.tell("Stopping: %s closed", counted(work.result(), "WebSocket"))
         else:
             self.logger.warning("Stopping: WebSockets did not close in time")
 
@@ -124,9 +135,13 @@ class Server:
         self.pre_shutdown()
         drain = asyncio.ensure_future(self._http.wait_drained(timeout))
         if await self.wait_or_hurry(drain, timeout) and drain.result():
-            self.logger.info("Stopping: all requests are answered")
-        elif self._http.active:
-            self.logger.warning("Stopping: %d handlers are cancelled", self._http.active)
+            self.tell("Stopping: all requests are answered")
+        elif active := self._http.active:
+            self.logger.warning(
+                "Stopping: %s %s cancelled",
+                counted(active, "handler"),
+                "is" if active == 1 else "are",
+            )
         await self._http.shutdown(0)
 
     async def wait_or_hurry(self, work: "asyncio.Future[Any]", timeout: float | None) -> bool:

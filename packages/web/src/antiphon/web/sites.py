@@ -7,12 +7,16 @@ import os
 import socket
 import stat
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
+from antiphon.core.deprecations import warn_deprecated
+
 if TYPE_CHECKING:
     from .runner import BaseRunner
+
+_MARK: Final = "_antiphon_site"
 
 __all__ = ("BaseSite", "NamedPipeSite", "SockSite", "TCPSite", "UnixSite")
 
@@ -22,7 +26,7 @@ class BaseSite(abc.ABC):
 
     Args:
         runner: Who serves what comes in; set up already.
-        shutdown_timeout: Accepted and not used: it is the runner's.
+        shutdown_timeout: Obsolete (ANT-0025) and not used: it is the runner's.
         ssl_context: Speak TLS.
         backlog: Connections the system keeps waiting.
 
@@ -34,12 +38,14 @@ class BaseSite(abc.ABC):
         self,
         runner: "BaseRunner",
         *,
-        shutdown_timeout: float = 60.0,
+        shutdown_timeout: float | None = None,
         ssl_context: SSLContext | None = None,
         backlog: int = 128,
     ) -> None:
         if runner.server is None:
             raise RuntimeError("Call runner.setup() before making a site")
+        if shutdown_timeout is not None:
+            warn_deprecated("ANT-0025")
         self._runner = runner
         self._ssl_context = ssl_context
         self._backlog = backlog
@@ -50,6 +56,11 @@ class BaseSite(abc.ABC):
     def name(self) -> str:
         """Where it can be reached, for people to read."""
 
+    @property
+    def _place(self) -> str:
+        """Where it would listen, for error messages."""
+        return self.name
+
     @abc.abstractmethod
     async def _listen(self) -> asyncio.AbstractServer:
         """Open the sockets."""
@@ -59,11 +70,14 @@ class BaseSite(abc.ABC):
 
         Raises:
             RuntimeError: The site was started already.
-            OSError: The address cannot be had.
+            OSError: The address cannot be had; the text names it.
         """
         self._runner._register(self)
         try:
             self._server = await self._listen()
+        except OSError as exc:
+            self._runner._unregister(self)
+            raise _cannot_listen(self._place, exc) from exc
         except BaseException:
             self._runner._unregister(self)
             raise
@@ -89,6 +103,26 @@ class BaseSite(abc.ABC):
         return server
 
 
+def cannot_listen(exc: BaseException) -> bool:
+    """Whether *exc* is about an address that a site could not have."""
+    return hasattr(exc, _MARK)
+
+
+def _cannot_listen(name: str, exc: OSError) -> OSError:
+    """An error of the same kind whose text can be shown to people: loops say little, and less about
+    where."""
+    number = exc.errno
+    if isinstance(exc, socket.gaierror):
+        error: OSError = socket.gaierror(number, f"cannot listen on {name}: {exc.strerror}")
+    elif number is None:
+        error = OSError(f"cannot listen on {name}: {exc}")
+    else:
+        # By its number OSError becomes PermissionError and so on.
+        error = OSError(number, f"cannot listen on {name}: {os.strerror(number)}")
+    setattr(error, _MARK, name)
+    return error
+
+
 class TCPSite(BaseSite):
     """Listens on TCP.
 
@@ -105,7 +139,7 @@ class TCPSite(BaseSite):
         host: str | None = None,
         port: int | None = None,
         *,
-        shutdown_timeout: float = 60.0,
+        shutdown_timeout: float | None = None,
         ssl_context: SSLContext | None = None,
         backlog: int = 128,
         reuse_address: bool | None = None,
@@ -124,6 +158,11 @@ class TCPSite(BaseSite):
         """Such as ``http://0.0.0.0:8080``."""
         scheme = "http" if self._ssl_context is None else "https"
         return str(URL.build(scheme=scheme, host=self._host or "0.0.0.0", port=self.port))
+
+    @property
+    def _place(self) -> str:
+        # Not the name: a host that cannot be had may be none at all.
+        return f"{self._host or 'all interfaces'}, port {self._port}"
 
     @property
     def port(self) -> int:
@@ -157,7 +196,7 @@ class UnixSite(BaseSite):
         runner: "BaseRunner",
         path: "str | os.PathLike[str]",
         *,
-        shutdown_timeout: float = 60.0,
+        shutdown_timeout: float | None = None,
         ssl_context: SSLContext | None = None,
         backlog: int = 128,
     ) -> None:
@@ -172,6 +211,10 @@ class UnixSite(BaseSite):
         """Such as ``http://unix:/run/service.sock:``."""
         scheme = "http" if self._ssl_context is None else "https"
         return f"{scheme}://unix:{self._path}:"
+
+    @property
+    def _place(self) -> str:
+        return f"the Unix socket {self._path}"
 
     async def _listen(self) -> asyncio.AbstractServer:
         server = await asyncio.get_running_loop().create_unix_server(
@@ -210,7 +253,9 @@ class NamedPipeSite(BaseSite):
         RuntimeError: The running loop is not Windows' proactor loop.
     """
 
-    def __init__(self, runner: "BaseRunner", path: str, *, shutdown_timeout: float = 60.0) -> None:
+    def __init__(
+        self, runner: "BaseRunner", path: str, *, shutdown_timeout: float | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         if not hasattr(loop, "start_serving_pipe"):
             raise RuntimeError("Named Pipes only available in proactor loop under windows")
@@ -241,7 +286,7 @@ class SockSite(BaseSite):
         runner: "BaseRunner",
         sock: socket.socket,
         *,
-        shutdown_timeout: float = 60.0,
+        shutdown_timeout: float | None = None,
         ssl_context: SSLContext | None = None,
         backlog: int = 128,
     ) -> None:
