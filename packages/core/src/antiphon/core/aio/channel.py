@@ -6,15 +6,15 @@ belongs to a channel, and one timer at most.
 """
 
 import asyncio
+import io
 import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
-from ..errors import LocalProtocolError, WebSocketError
+from ..errors import WebSocketError
 from ..limits import WebSocketLimits
-from ..typedefs import Byteish
-from ..websocket.connection import NEED_DATA, Fragment, Role, State, WebSocketConnection, too_big
+from ..websocket.connection import NEED_DATA, Fragment, Role, WebSocketConnection, too_big
 from ..websocket.models import (
     WS_CLOSED_MESSAGE,
     WS_CLOSING_MESSAGE,
@@ -26,11 +26,10 @@ from ..websocket.models import (
     WSMsgType,
 )
 from .exchange import ByteChannel, ConnectionInfo
-from .ws_outbox import FailedSend, Outbox, Sending
+from .ws_sending import SendingEnd
 
 __all__ = ("PingTimeout", "WebSocketChannel")
 
-_FIN: Final = 0x80
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _PING: Final = WSMsgType.PING
@@ -42,12 +41,17 @@ _GRACE: Final = 1.0
 it, before that frame is answered; also what is waited for the peer to end the connection."""
 
 
+_PER_TURN: Final = 256
+"""Frames looked at in one turn of the event loop, and 4 KiB of messages count as one: a peer that
+sends very many tiny frames, pings or empty fragments shares the loop with everybody else."""
+
+
 class PingTimeout(TimeoutError):
     """The peer showed no sign of life after a ping."""
 
 
 @final
-class WebSocketChannel:
+class WebSocketChannel(SendingEnd):
     """Drives a `WebSocketConnection` over a `ByteChannel`; takes the place of its receiver.
 
     Args:
@@ -68,31 +72,32 @@ class WebSocketChannel:
     __slots__ = (
         "_autoclose",
         "_autoping",
-        "_channel",
         "_close_by",
         "_close_code",
         "_close_timeout",
         "_close_waiters",
-        "_connection",
         "_deaf",
         "_discarding",
         "_ended",
-        "_error",
+        "_eof",
         "_exception",
         "_failure",
+        "_going_on",
         "_heartbeat",
         "_hung_up",
         "_last_read",
+        "_left",
         "_loop",
-        "_lost",
         "_max_queue",
         "_max_size",
-        "_outbox",
+        "_owed",
         "_paused",
         "_ping_at",
         "_pinged",
         "_pong_by",
+        "_pongs",
         "_queue",
+        "_reader",
         "_receive_by",
         "_reply_by",
         "_size",
@@ -116,30 +121,37 @@ class WebSocketChannel:
         error: Callable[[str], Exception] = ConnectionResetError,
     ) -> None:
         limits = limits or WebSocketLimits()
+        super().__init__(
+            channel,
+            connection,
+            self._give_up,
+            compress_in_thread_from=compress_in_thread_from,
+            error=error,
+        )
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self._channel = channel
-        self._connection = connection
-        self._outbox = Outbox(
-            channel, connection, self._give_up, thread_from=compress_in_thread_from
-        )
+        self._reader = connection.reader
         self._autoping = autoping
         self._autoclose = autoclose
         self._close_timeout = limits.close_timeout if close_timeout is None else close_timeout
-        self._error = error
         # Received and not taken: messages, their count and bytes limited; then reading pauses.
         self._queue: deque[WSMessage | Fragment] = deque()
         self._size = 0
         self._max_queue = limits.max_queue
         self._max_size = limits.max_queue_size
         self._paused = False
+        # How much this turn of the loop has left; whether the next one is to go on.
+        self._left = _PER_TURN
+        self._going_on = False
+        self._eof = False  # the peer ended its side, behind what was not looked at yet
+        self._pongs: list[bytes] = []
+        self._owed: bytes | None = None  # the last ping that came while nothing could leave
         self._waiter: asyncio.Future[None] | None = None
         self._skipping = False
         # How it ended.
         self._discarding = False  # we close: what the peer says is of no interest any more
         self._deaf = False  # it has said its last
         self._hung_up = False
-        self._lost = False  # nothing reaches it any more
         self._ended = False  # the channel said so
         self._close_code: int | None = None
         self._exception: BaseException | None = None
@@ -177,12 +189,6 @@ class WebSocketChannel:
         return self._connection
 
     @property
-    def closed(self) -> bool:
-        """Whether nothing can be sent any more."""
-        connection = self._connection
-        return connection.close_sent or self._lost or connection.state is State.CLOSED
-
-    @property
     def close_code(self) -> int | None:
         """The code the peer closed with, the one it was told if it broke the protocol, or 1006
         for a connection that was lost; our own while its answer to that is awaited; ``None``
@@ -196,11 +202,6 @@ class WebSocketChannel:
     def close_reason(self) -> str:
         """The reason the peer closed with."""
         return self._connection.close_reason
-
-    @property
-    def write_paused(self) -> bool:
-        """Whether what was sent waits to leave."""
-        return self._channel.write_paused or self._outbox.busy
 
     def exception(self) -> BaseException | None:
         """Return what ended the connection, ``None`` for a close frame or nothing."""
@@ -226,8 +227,9 @@ class WebSocketChannel:
         Cancelling loses no message.
         """
         self._connection.streaming = False
+        queue = self._queue
         while True:
-            if not self._queue and not await self._wait(timeout):
+            if not queue and not await self._wait(timeout):
                 return self._nothing_more()
             event = self._take()
             if type(event) is not Fragment:
@@ -256,33 +258,36 @@ class WebSocketChannel:
 
     async def _collect(self, piece: Fragment, timeout: float | None) -> WSMessage | None:
         """Put a message together of which pieces were read ahead; ``None`` for one to skip."""
-        connection = self._connection
+        limit = self._connection.max_msg_size
         skipped = self._skipping
-        data: Any = piece.data
+        text = piece.type is _TEXT and isinstance(piece.data, str)
+        there: Any = io.StringIO() if text else io.BytesIO()
+        there.write(piece.data)
         while not piece.final:
             try:
-                there = bool(self._queue) or await self._wait(timeout)
+                more = bool(self._queue) or await self._wait(timeout)
             except BaseException:
                 # Cancelled, or out of time: the next call begins where this one did.
+                data = there.getvalue()
                 self._queue.appendleft(Fragment(piece.type, data, False))
                 self._size += len(data)
                 raise
-            if not there:
+            if not more:
                 return None
             event = self._take()
             if type(event) is not Fragment:
                 return cast(WSMessage, event)
             piece = event
             if not skipped:
-                data += piece.data
-                if connection.max_msg_size and len(data) > connection.max_msg_size:
-                    self._fail(too_big(connection.max_msg_size))
+                there.write(piece.data)
+                if limit and there.tell() > limit:
+                    self._fail(too_big(limit))
                     return None
         self._skipping = False
         if skipped:
             return None
         message = WSMessageText if piece.type is _TEXT else WSMessageBinary
-        return message(piece.type, data, None)  # type: ignore[arg-type]  # of that type
+        return message(piece.type, there.getvalue(), None)  # type: ignore[arg-type]  # of that type
 
     def _take(self) -> WSMessage | Fragment:
         event: Any = self._queue.popleft()
@@ -303,7 +308,7 @@ class WebSocketChannel:
         """Wait for something in the queue; false if nothing will come."""
         if self._waiter is not None:
             raise RuntimeError("Concurrent call to receive() is not allowed")
-        if self._deaf or self._discarding:
+        if self._over():
             return False
         waiter = self._waiter = self._loop.create_future()
         if timeout is not None:
@@ -315,9 +320,13 @@ class WebSocketChannel:
             self._waiter = None
             timed_out = self._receive_by < 0
             self._receive_by = math.inf
-        if timed_out and not self._queue and not self._deaf:
+        if timed_out and not self._queue and not self._over():
             raise TimeoutError
         return bool(self._queue)
+
+    def _over(self) -> bool:
+        """Whether nothing will be added to the queue."""
+        return self._discarding or (self._deaf and not self._going_on)
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -338,17 +347,22 @@ class WebSocketChannel:
                 self.latency = now - self._pinged
         if self._deaf:
             return
-        self._connection.receive_data(data)
+        self._reader.receive_data(data)
         if not self._paused:
+            self._left = _PER_TURN
             self._pump()
 
     def eof_received(self) -> None:
         """The peer ended its side: with nothing to come there is nothing to stay for."""
+        self._eof = True
+        if self._paused and not self._deaf:
+            return  # when all that came before it was looked at
         if not self._connection.close_received:
             self._connection.receive_eof()
         self._deaf = True
         self._wake()
-        self._outbox.then(self._hang_up)
+        if self._reply_by == math.inf:  # else there is something to say still
+            self._outbox.then(self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -359,40 +373,64 @@ class WebSocketChannel:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wake()
+        if not self._going_on:
+            self._wake()
         waiters, self._close_waiters = self._close_waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     def resume_writing(self) -> None:
-        """Whoever waits to send waits at the channel."""
+        """Answer the last ping; whoever waits to send waits at the channel."""
+        if self._owed is not None:
+            self._pongs.append(self._owed)
+            self._owed = None
+            self._send_pongs()
 
     def _pump(self) -> None:
-        """Look at what came, as far as there is room for it."""
-        next_event = self._connection.next_event
+        """Look at what came, as far as there is room and time for it."""
+        reader = self._reader
+        step = self._connection.step
         queue = self._queue
+        left = self._left
+        error: WebSocketError | None = None
         try:
-            while True:
-                event: Any = next_event()  # a union of tuples, told apart by its first item
+            while left > 0:
+                event: Any = step()  # a union of tuples, told apart by its first item
+                left -= 1
+                if event is None:
+                    continue
                 if event is NEED_DATA:
-                    return
+                    break
                 kind = event[0]
                 if kind is _TEXT or kind is _BINARY:
                     if self._discarding:
                         continue
-                    self._size += len(event[1])
+                    size = len(event[1])
+                    self._size += size
+                    left -= size >> 12
                 elif not self._control(kind, event):
                     continue
                 queue.append(event)
-                if self._waiter is not None:
-                    self._wake()
+                waiter = self._waiter
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(None)
                 if len(queue) >= self._max_queue or self._size >= self._max_size:
-                    self._paused = True
-                    self._channel.pause_reading()
-                    return
+                    self._pause()
+                    break
+                if not reader.data:
+                    break  # most of the time nothing but this one message has come
+            else:
+                if reader.data:
+                    self._pause()
+                    self._go_on_later()
         except WebSocketError as exc:
-            self._fail(exc)
+            error = exc
+        self._left = left
+        if self._pongs:
+            self._send_pongs()
+        if error is not None:
+            self._fail(error)
 
     def _control(self, kind: WSMsgType, event: Any) -> bool:
         """Act upon a control frame; tell whether the application is to see it."""
@@ -402,21 +440,62 @@ class WebSocketChannel:
             return False
         if not self._autoping:
             return True
-        # Past what waits for a thread: a pong may come between any two frames.
-        if kind is _PING and not self._connection.close_sent:
-            self._channel.write(self._connection.send_pong(event[1]))
+        if kind is _PING:
+            if self._channel.write_paused:
+                # A peer that asks and does not read: RFC 6455 section 5.5.3 allows to answer
+                # only the last one, and the others would pile up here.
+                self._owed = event[1]
+            else:
+                self._pongs.append(event[1])
         return False
 
+    def _send_pongs(self) -> None:
+        """Answer pings, all in one write: past what waits for a thread, as a pong may come
+        between any two frames."""
+        pongs = self._pongs
+        self._pongs = []
+        connection = self._connection
+        if not connection.close_sent and not self._lost:
+            self._channel.write(b"".join([connection.send_pong(data) for data in pongs]))
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._channel.pause_reading()
+
+    def _go_on_later(self) -> None:
+        if not self._going_on:
+            self._going_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Look on, in another turn of the loop."""
+        self._going_on = False
+        self._left = _PER_TURN
+        if self._paused and self._has_room():
+            self._resume()
+        if self._deaf and not self._going_on:
+            self._wake()
+
+    def _has_room(self) -> bool:
+        return len(self._queue) < self._max_queue and self._size < self._max_size
+
     def _resume(self) -> None:
-        self._paused = False
-        self._pump()
-        if not self._paused:
-            self._channel.resume_reading()
+        if self._left <= 0:
+            self._go_on_later()
+        elif not self._going_on:
+            self._paused = False
+            self._pump()
+            if not self._paused:
+                self._channel.resume_reading()
+                if self._eof and not self._hung_up:
+                    self.eof_received()
 
     # --- the end -----------------------------------------------------------------------------
 
     def _close_came(self) -> bool:
         self._deaf = True
+        if self._pongs:
+            self._send_pongs()
         if self._connection.close_sent:
             self._handshake_done()
             return False
@@ -465,13 +544,14 @@ class WebSocketChannel:
             self._outbox.put(connection.close(failure.code, str(failure)))
             # Not closed at once: what the peer still sends would be answered with a reset, and
             # that may overtake the close frame.
-            self._outbox.then(self._channel.write_eof)
-            self._wait_for_end(_GRACE)
+            self._outbox.then(self._hang_up if self._eof else self._channel.write_eof)
+            if not self._hung_up:
+                self._wait_for_end(_GRACE)
 
     def _handshake_done(self) -> None:
         # RFC 6455 section 7.1.1: the server ends the connection, the client waits for that.
         self._close_by = math.inf
-        if self._connection.role is Role.SERVER:
+        if self._connection.role is Role.SERVER or self._eof:
             self._outbox.then(self._hang_up)
         else:
             self._wait_for_end(_GRACE)
@@ -624,117 +704,3 @@ class WebSocketChannel:
             self._ping_at = now + heartbeat
             self._pong_by = now + heartbeat / 2
             self._channel.write(self._connection.send_ping())
-
-    # --- sending -----------------------------------------------------------------------------
-
-    def send_str(self, data: str, compress: int | None = None) -> Sending:
-        """Send TEXT. It is framed and handed over before this returns; awaiting what is returned
-        waits until the transport has room again, and need not be done.
-
-        Args:
-            data: The text.
-            compress: 0 not to compress it, 1 to 9 for a level; ``None`` as the connection does.
-
-        Raises:
-            TypeError: *data* is no `str`.
-            ConnectionResetError: The connection is closed; raised where the return is awaited.
-        """
-        if not isinstance(data, str):
-            raise TypeError(f"data argument must be str ({type(data)!r})")
-        return self._send(data, True, compress)
-
-    def send_bytes(self, data: Byteish, compress: int | None = None) -> Sending:
-        """Send BINARY; see `send_str`."""
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
-        return self._send(data, False, compress)
-
-    def send_text_bytes(self, data: Byteish, compress: int | None = None) -> Sending:
-        """Send TEXT that is encoded already; the caller answers for its being UTF-8."""
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
-        return self._send(data, True, compress)
-
-    def _send(self, data: str | Byteish, text: bool, compress: int | None) -> Sending:
-        connection = self._connection
-        outbox = self._outbox
-        try:
-            if connection.compresses:
-                payload = data.encode("utf-8") if isinstance(data, str) else data
-                if connection.wants_deflate(payload, compress):
-                    connection.check_sendable()
-                    return outbox.put_message(
-                        _FIN | (_TEXT if text else _BINARY), payload, _level(compress)
-                    )
-                data = payload
-            return outbox.put(connection.send_message(data, text=text, compress=False))
-        except LocalProtocolError as exc:
-            return self._refused(exc)
-
-    def _refused(self, error: LocalProtocolError) -> Sending:
-        """Tell a connection that is closed from a call that should not have been made."""
-        if not self.closed:
-            raise error
-        return FailedSend(self._error("Cannot write to closing transport"))
-
-    def send_fragment(
-        self, data: str | Byteish, *, final: bool, compress: int | None = None
-    ) -> Sending:
-        """Send a piece of a message; control frames may come between, other messages may not.
-
-        Args:
-            data: The piece: all `str` or all bytes.
-            final: Whether this ends the message.
-            compress: As for `send_str`, levels aside; the first piece decides.
-
-        Raises:
-            LocalProtocolError: Bytes after `str`, or the reverse.
-        """
-        try:
-            frame = self._connection.send_fragment(
-                data,
-                text=isinstance(data, str),
-                final=final,
-                compress=None if compress is None else bool(compress),
-            )
-        except LocalProtocolError as exc:
-            return self._refused(exc)
-        return self._outbox.put(frame)
-
-    def ping(self, message: str | Byteish = b"") -> Sending:
-        """Send a ping of at most 125 bytes; see `send_str`."""
-        return self._send_control(WSMsgType.PING, message)
-
-    def pong(self, message: str | Byteish = b"") -> Sending:
-        """Send a pong of at most 125 bytes; see `send_str`."""
-        return self._send_control(WSMsgType.PONG, message)
-
-    def _send_control(self, opcode: int, message: str | Byteish) -> Sending:
-        payload = message.encode("utf-8") if isinstance(message, str) else message
-        if len(payload) > 125:
-            raise ValueError("A control frame has at most 125 bytes")
-        try:
-            frame = self._connection.send_raw(payload, opcode)
-        except LocalProtocolError as exc:
-            return self._refused(exc)
-        return self._outbox.put(frame)
-
-    def send_frame(self, message: Byteish, opcode: int, compress: int | None = None) -> Sending:
-        """Send one whole frame: TEXT, BINARY, PING or PONG."""
-        if opcode in (_TEXT, _BINARY):
-            return self._send(message, opcode == _TEXT, compress)
-        if opcode not in (_PING, WSMsgType.PONG):
-            raise ValueError(f"send_frame() does not send opcode {opcode!r}; close() closes")
-        return self._send_control(opcode, message)
-
-    async def drain(self) -> None:
-        """Wait until what was sent has left for the most part.
-
-        Raises:
-            ConnectionError: The connection is lost.
-        """
-        await self._outbox.drain()
-
-
-def _level(compress: int | None) -> int | None:
-    return compress if compress is not None and 1 < compress <= 9 else None

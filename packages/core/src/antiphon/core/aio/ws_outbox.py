@@ -8,6 +8,7 @@ from typing import Any, Final, final
 
 from ..typedefs import Byteish
 from ..websocket.connection import WebSocketConnection
+from ..websocket.frames import FIN
 from .exchange import ByteChannel
 
 __all__ = ("SENT", "FailedSend", "Outbox", "Sending")
@@ -105,7 +106,7 @@ class _Waiting(Sending):
 
 @final
 class _Message:
-    """A message that is still to be compressed."""
+    """A message, or a piece of one, that is still to be compressed."""
 
     __slots__ = ("first", "level", "payload")
 
@@ -169,11 +170,11 @@ class Outbox:
         return _Waiting(self.drain) if channel.write_paused else SENT
 
     def put_message(self, first: int, payload: Byteish, level: int | None) -> Sending:
-        """Compress a message and send it after all that was put before.
+        """Compress a message, or a piece of one, and send it after all that was put before.
 
         Args:
-            first: FIN and the opcode.
-            payload: The message.
+            first: FIN, where this ends the message, and the opcode.
+            payload: The message or piece.
             level: Compression level of this message; ``None`` for the connection's own.
         """
         if self._working is None:
@@ -206,13 +207,16 @@ class Outbox:
 
     def _frame(self, first: int, payload: Byteish, level: int | None) -> bytes:
         connection = self._connection
-        return connection.deflated_frame(first, connection.deflate(payload, level=level))
+        deflated = connection.deflate(payload, final=first >= FIN, level=level)
+        return connection.deflated_frame(first, deflated)
 
     def _work(self, message: _Message) -> None:
         # Nothing else is compressed meanwhile: later messages wait in `_jobs`.
         deflate, payload, level = self._connection.deflate, message.payload, message.level
-        self._working = self._loop.run_in_executor(None, lambda: deflate(payload, level=level))
         first = message.first
+        self._working = self._loop.run_in_executor(
+            None, lambda: deflate(payload, final=first >= FIN, level=level)
+        )
         self._working.add_done_callback(lambda done: self._worked(first, done))
 
     def _worked(self, first: int, done: "asyncio.Future[bytes]") -> None:

@@ -343,13 +343,13 @@ class WebSocketConnection:
         """
         self._check_open()
 
-    def deflate(self, payload: Byteish, *, level: int | None = None) -> bytes:
-        """Compress a whole message for `deflated_frame`.
+    def deflate(self, payload: Byteish, *, final: bool = True, level: int | None = None) -> bytes:
+        """Compress a message, or with *final* false a piece of one, for `deflated_frame`.
 
         May run in a thread, if nothing else is sent compressed meanwhile: messages share a window.
         """
         assert self._deflater is not None
-        return self._deflater.compress(payload, level=level)
+        return self._deflater.compress(payload, final=final, level=level)
 
     def deflated_frame(self, first: int, compressed: bytes) -> bytes:
         """Return the frame of what `deflate` returned; *first* is FIN and the opcode.
@@ -357,7 +357,9 @@ class WebSocketConnection:
         `check_sendable` was called when the message was given: it may leave behind calls that
         came later, `close` among them, if the frames leave in the order of the calls.
         """
-        return self._writer.frame(first | RSV1, compressed)
+        if first & 0x0F:
+            first |= RSV1  # RFC 7692 section 6.1: only the first frame says so
+        return self._writer.frame(first, compressed)
 
     def send_fragment(
         self, data: str | Byteish, *, text: bool, final: bool, compress: bool | None = None
@@ -370,22 +372,35 @@ class WebSocketConnection:
             final: Whether this ends the message.
             compress: As for `send_message`; what the first piece says counts.
         """
+        first, payload, deflated = self.fragment(data, text=text, final=final, compress=compress)
+        if deflated:
+            return self.deflated_frame(first, self.deflate(payload, final=final))
+        return self.plain_frame(first, payload)
+
+    def fragment(
+        self, data: str | Byteish, *, text: bool, final: bool, compress: bool | None = None
+    ) -> tuple[int, Byteish, bool]:
+        """Take the next piece of a streamed message, and leave making its frame to later.
+
+        Returns:
+            FIN and opcode; the payload; whether it is to be given to `deflate` and
+            `deflated_frame`, in the order of the calls, or to `plain_frame`.
+        """
         self._check_open(sending=True)
         payload = data.encode("utf-8") if isinstance(data, str) else data
         first = 0
         if not self._sending:
             first = self._sending = _TEXT if text else _BINARY
             self._sending_deflated = self._deflater is not None and compress is not False
-            if self._sending_deflated:
-                first |= RSV1
         elif (self._sending == _TEXT) is not text:
             raise LocalProtocolError("A message is either text or binary")
-        if self._sending_deflated:
-            assert self._deflater is not None
-            payload = self._deflater.compress(payload, final=final)
         if final:
             first |= FIN
             self._sending = 0
+        return first, payload, self._sending_deflated
+
+    def plain_frame(self, first: int, payload: Byteish) -> bytes:
+        """Return the frame of what `fragment` gave and is not to be compressed."""
         return self._writer.frame(first, payload)
 
     def send_ping(self, data: Byteish = b"") -> bytes:
