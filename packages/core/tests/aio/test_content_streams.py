@@ -431,8 +431,10 @@ def test_an_error_in_an_eof_callback_is_logged_and_hurts_nobody(
 def test_unread_data_comes_first(run: Run) -> None:
     reader = stream(b"abcdef", eof=False)
     assert run(reader.read(3)) == b"abc"
-    reader.unread_data(b"xyz")
-    reader.unread_data(b"")
+    with pytest.deprecated_call(match="ANT-0027"):
+        reader.unread_data(b"xyz")
+    with pytest.deprecated_call(match="ANT-0027"):
+        reader.unread_data(b"")
     assert run(reader.readany()) == b"xyzdef"
 
 
@@ -592,7 +594,10 @@ def test_empty_content_is_shared_and_never_changes(run: Run) -> None:
         await empty.wait_eof()
         with pytest.raises(asyncio.IncompleteReadError):
             await empty.readexactly(1)
-        with pytest.raises(RuntimeError, match="nothing was read"):
+        with (
+            pytest.raises(RuntimeError, match="nothing was read"),
+            pytest.deprecated_call(match="ANT-0027"),
+        ):
             empty.unread_data(b"x")
         assert await empty.read() == b""
 

@@ -5,6 +5,7 @@ comment ``here``.
 """
 
 import asyncio
+import importlib
 import inspect
 import pathlib
 import ssl
@@ -16,11 +17,13 @@ from typing import Any
 import pytest
 import registry
 import scan
+from multidict import CIMultiDict, CIMultiDictProxy
 from repository import Repository
 from yarl import URL
 
 from antiphon import client, core, web
 from antiphon.core.deprecations import AntiphonDeprecationWarning, warn_deprecated
+from antiphon.testing.case import unittest_run_loop
 from antiphon.testing.client import TestClient
 from antiphon.testing.server import TestServer
 
@@ -37,6 +40,21 @@ def row(id: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return use
 
     return add
+
+
+INFO = client.RequestInfo(
+    URL("http://a/"), "GET", CIMultiDictProxy(CIMultiDict()), URL("http://a/")
+)
+
+ERROR = client.ClientResponseError(INFO, (), status=404)
+
+
+class Unpausable:
+    """What feeds a stream that never gets too much."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
 
 
 async def hello(request: web.Request) -> web.Response:
@@ -81,6 +99,12 @@ def streamer() -> None:
     @core.streamer  # here
     async def content(writer: Any) -> None:
         await writer.write(b"x")
+
+
+@row("ANT-0027")
+async def unread_data() -> None:
+    reader = core.StreamReader(Unpausable(), 2**16)
+    reader.unread_data(b"x")  # here
 
 
 # --- antiphon-web
@@ -194,6 +218,47 @@ def plain_handler_in_table() -> None:
     web.Application().add_routes([web.post("/", handler)])  # type: ignore[arg-type]  # here
 
 
+@row("ANT-0022")
+def debug_of_application() -> None:
+    web.Application(debug=True)  # here
+
+
+@row("ANT-0023")
+def whether_an_application_is_debugged() -> None:
+    web.Application().debug  # here  # noqa: B018  # reading is the use
+
+
+@row("ANT-0024")
+async def make_handler() -> None:
+    web.Application().make_handler()  # here
+
+
+async def site_with_timeout(make: Callable[[web.AppRunner], web.BaseSite]) -> None:
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    make(runner)
+    await runner.cleanup()
+
+
+@row("ANT-0025")
+async def shutdown_timeout_of_tcp_site() -> None:
+    await site_with_timeout(
+        lambda runner: web.TCPSite(runner, shutdown_timeout=1)  # here
+    )
+
+
+@row("ANT-0025")
+async def shutdown_timeout_of_unix_site() -> None:
+    await site_with_timeout(
+        lambda runner: web.UnixSite(runner, "/nowhere", shutdown_timeout=1)  # here
+    )
+
+
+@row("ANT-0035")
+def body_of_exception() -> None:
+    web.HTTPForbidden(body=b"x")  # here
+
+
 # --- antiphon-client
 
 
@@ -298,6 +363,12 @@ async def ssl_shutdown_timeout() -> None:
     await connector.close()
 
 
+@row("ANT-0015")
+async def ssl_shutdown_timeout_of_session() -> None:
+    session = client.ClientSession(ssl_shutdown_timeout=1)  # here
+    await session.close()
+
+
 @row("ANT-0016")
 def transfer_encoding_of_form() -> None:
     client.FormData().add_field("name", "value", content_transfer_encoding="binary")  # here
@@ -320,7 +391,92 @@ async def conn_timeout() -> None:
     await session.close()
 
 
+@row("ANT-0021")
+async def loop_of_running_session() -> None:
+    async with client.ClientSession() as session:
+        session.loop  # here  # noqa: B018  # reading is the use
+
+
+@row("ANT-0026")
+async def enable_cleanup_closed() -> None:
+    connector = client.TCPConnector(enable_cleanup_closed=True)  # here
+    await connector.close()
+
+
+@row("ANT-0028")
+def code_of_error() -> None:
+    client.ClientResponseError(INFO, (), code=404)  # here
+
+
+@row("ANT-0029")
+def reading_code_of_error() -> None:
+    ERROR.code  # here  # noqa: B018  # reading is the use
+
+
+@row("ANT-0029")
+def setting_code_of_error() -> None:
+    ERROR.code = 404  # here
+
+
+@row("ANT-0030")
+async def requoting() -> None:
+    async with client.ClientSession() as session:
+        session.requote_redirect_url = False  # here
+
+
+@row("ANT-0031")
+async def output_size() -> None:
+    async with TestClient(application()) as tested, tested.get("/") as response:
+        response.output_size  # here  # noqa: B018  # reading is the use
+
+
+@row("ANT-0032")
+async def upload_complete() -> None:
+    async with TestClient(application()) as tested, tested.get("/") as response:
+        response.upload_complete  # here  # noqa: B018  # reading is the use
+
+
+async def sockets(request: web.Request) -> web.StreamResponse:
+    ws = web.WebSocketResponse()
+    await ws.prepare(request)
+    await ws.close()
+    return ws
+
+
+def application_with_sockets() -> web.Application:
+    app = web.Application()
+    app.router.add_get("/", sockets)
+    return app
+
+
+@row("ANT-0033")
+async def receive_timeout() -> None:
+    async with TestServer(application_with_sockets()) as server, client.ClientSession() as session:
+        ws = await session.ws_connect(server.make_url("/"), receive_timeout=60)  # here
+        await ws.close()
+
+
+@row("ANT-0034")
+async def number_as_timeout_of_websocket() -> None:
+    async with TestServer(application_with_sockets()) as server, client.ClientSession() as session:
+        ws = await session.ws_connect(server.make_url("/"), timeout=60)  # here
+        await ws.close()
+
+
+@row("ANT-0037")
+async def connector_in_with() -> None:
+    connector = client.TCPConnector()
+    with connector:  # here
+        pass
+
+
 # --- antiphon-testing
+
+
+@row("ANT-0036")
+def decorator_of_cases() -> None:
+    @unittest_run_loop  # here
+    async def test() -> None: ...
 
 
 @row("ANT-0020")
@@ -375,6 +531,26 @@ def test_each_place_that_warns_has_a_row() -> None:
     calls, _ = scan.uses(Repository())
     places, rows = Counter(call.id for call in calls), Counter(id for id, _ in ROWS)
     assert {id: count for id, count in places.items() if rows[id] < count} == {}
+
+
+NAMED = [
+    pytest.param(entry, id=entry.id)
+    for entry in registry.load(Repository())
+    if entry.kind in {"attribute", "class", "function", "method"} and entry.state == "warning"
+]
+
+
+@pytest.mark.parametrize("entry", NAMED)
+def test_names_are_marked_for_type_checkers_and_editors(entry: registry.Entry) -> None:
+    """PEP 702; an argument cannot be marked without an overload for each combination."""
+    _, package, *path = entry.object.split(".")
+    found: Any = importlib.import_module(f"antiphon.{package}")
+    for name in path:
+        found = (
+            inspect.getattr_static(found, name) if isinstance(found, type) else getattr(found, name)
+        )
+    found = found.fget if isinstance(found, property) else found
+    assert vars(found)["__deprecated__"] == f"{entry.replacement} ({entry.id})"
 
 
 def test_helper_refuses_an_unknown_id() -> None:

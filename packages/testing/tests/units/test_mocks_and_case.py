@@ -42,9 +42,11 @@ class CaseOfSuccess(AioHTTPTestCase):
         assert self.client.app is self.app
         assert self.loop is asyncio.get_running_loop()
 
-    @unittest_run_loop
-    async def test_decorated(self) -> None:
+    async def check_server(self) -> None:
         assert self.server.started
+
+    with pytest.deprecated_call(match="ANT-0036"):
+        test_decorated = unittest_run_loop(check_server)
 
 
 def outcome(case: type[unittest.TestCase]) -> unittest.TestResult:

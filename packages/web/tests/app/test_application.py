@@ -107,7 +107,8 @@ def test_the_loop_argument_is_honoured() -> None:
 
 @pytest.mark.parametrize(("given", "shown"), [(True, True), (False, False), (..., False)])
 def test_debug(given: Any, shown: bool) -> None:
-    assert Application(debug=given).debug is shown
+    with pytest.deprecated_call():
+        assert Application(debug=given).debug is shown
 
 
 async def test_debug_follows_the_loop() -> None:
@@ -115,8 +116,10 @@ async def test_debug_follows_the_loop() -> None:
     before = loop.get_debug()
     loop.set_debug(True)
     try:
-        assert Application().debug is True
-        assert Application(debug=False).debug is False
+        with pytest.deprecated_call(match="ANT-0023"):
+            assert Application().debug is True
+        with pytest.deprecated_call():
+            assert Application(debug=False).debug is False
     finally:
         loop.set_debug(before)
 
@@ -356,11 +359,12 @@ async def test_what_was_never_started_has_nothing_to_clean_up() -> None:
 async def test_make_handler_gives_a_server_with_the_applications_arguments() -> None:
     app = Application(handler_args={"max_line_size": 100, "max_headers": 5})
     app.router.add_get("/", handle)
-    server = app.make_handler(max_headers=6)
+    with pytest.deprecated_call(match="ANT-0024"):
+        server = app.make_handler(max_headers=6)
     assert app.frozen
     assert server.options.max_line_size == 100
     assert server.options.max_headers == 6
-    with pytest.raises(TypeError):
+    with pytest.deprecated_call(), pytest.raises(TypeError):
         app.make_handler(no_such_option=1)
 
 

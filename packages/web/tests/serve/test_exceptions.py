@@ -61,7 +61,8 @@ def test_arguments():
     assert exc.headers["X"] == "y"
     assert exc.headers["Content-Type"] == "text/html; charset=utf-8"
     assert exc.text == "<b>no</b>"
-    assert HTTPNotFound(body=b"x").body == b"x"
+    with pytest.deprecated_call(match="ANT-0035"):
+        assert HTTPNotFound(body=b"x").body == b"x"
 
 
 @pytest.mark.parametrize(

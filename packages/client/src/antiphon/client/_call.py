@@ -195,7 +195,7 @@ class Call:
             compress=options.compress,
             chunked=options.chunked,
             expect100=options.expect100,
-            loop=session.loop,
+            loop=asyncio.get_running_loop(),
             proxy=proxy,
             proxy_auth=options.proxy_auth,
             session=session,

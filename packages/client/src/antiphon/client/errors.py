@@ -41,6 +41,8 @@ import attrs
 from multidict import MultiMapping
 from yarl import URL
 
+from antiphon.core.deprecations import deprecated, warn_deprecated
+
 from .request_info import RequestInfo
 
 if TYPE_CHECKING:
@@ -134,7 +136,7 @@ class ClientResponseError(ClientError):
     Args:
         request_info: What was asked.
         history: The redirect responses that led here.
-        code: Obsolete spelling of *status*.
+        code: Obsolete spelling of *status* (ANT-0028).
         status: The response's status code.
         message: The reason phrase, or what is wrong.
         headers: The response's header fields.
@@ -156,6 +158,8 @@ class ClientResponseError(ClientError):
     ) -> None:
         if code is not None and status is not None:
             raise ValueError("status and code are one and the same; give status only")
+        if code is not None:
+            warn_deprecated("ANT-0028")
         self.request_info = request_info
         self.status = status if status is not None else code if code is not None else 0
         self.message = message
@@ -167,12 +171,15 @@ class ClientResponseError(ClientError):
         self.args = (request_info, history)
 
     @property
+    @deprecated("Use ClientResponseError.status (ANT-0029)")
     def code(self) -> int:
-        """The same as `status`."""
+        """The same as `status`. Obsolete (ANT-0029)."""
+        warn_deprecated("ANT-0029")
         return self.status
 
     @code.setter
     def code(self, value: int) -> None:
+        warn_deprecated("ANT-0029")
         self.status = value
 
     @property

@@ -166,7 +166,6 @@ def ssl_option(
     verify_ssl: bool | None = None,
     ssl_context: ssl.SSLContext | None = None,
     fingerprint: bytes | None = None,
-    stacklevel: int = 1,
 ) -> SSLOption:
     """Return the one ``ssl`` value that the given arguments amount to.
 
@@ -176,7 +175,6 @@ def ssl_option(
         verify_ssl: Obsolete: ``ssl=False``.
         ssl_context: Obsolete: ``ssl=context``.
         fingerprint: Obsolete: ``ssl=Fingerprint(...)``.
-        stacklevel: Whom to blame for obsolete arguments, see `warn_deprecated`.
 
     Raises:
         ValueError: More than one of them says something.
@@ -197,7 +195,7 @@ def ssl_option(
         given.append(Fingerprint(fingerprint))
     if not given:
         return value
-    warn_deprecated("ANT-0008", stacklevel=stacklevel + 1)
+    warn_deprecated("ANT-0008")
     if len(given) > 1 or value is not True:
         raise ValueError(
             "verify_ssl, ssl_context, fingerprint and ssl parameters are mutually exclusive"
@@ -292,7 +290,7 @@ class RequestOptions:
     max_size: int | None = None
     """Bytes of content, decoded, that `ClientResponse.read` takes; ``None`` for any size."""
 
-    def merged(self, arguments: RequestArguments, *, stacklevel: int = 1) -> "RequestOptions":
+    def merged(self, arguments: RequestArguments) -> "RequestOptions":
         """Return these options with *arguments* put over them.
 
         ``None`` stands for "as the session says" wherever aiohttp documents it so.
@@ -311,7 +309,7 @@ class RequestOptions:
         values.update(self.__dict__)
         values.update(arguments)
         if not _CONVERTED.isdisjoint(arguments):
-            _convert(values, self, arguments, stacklevel + 1)
+            _convert(values, self, arguments)
         return merged
 
 
@@ -336,7 +334,6 @@ def _convert(
     values: dict[str, Any],  # Any: a namespace of unlike values
     defaults: RequestOptions,
     arguments: RequestArguments,
-    stacklevel: int,
 ) -> None:
     for name in _SESSION_WHEN_NONE:
         if values[name] is None:
@@ -348,9 +345,9 @@ def _convert(
     if isinstance(proxy, str):
         values["proxy"] = URL(proxy)
     legacy = {name: values.pop(name) for name in _LEGACY_SSL if name in arguments}
-    values["ssl"] = ssl_option(values["ssl"], **legacy, stacklevel=stacklevel + 1)
+    values["ssl"] = ssl_option(values["ssl"], **legacy)
     if arguments.get("auth") is not None or arguments.get("proxy_auth") is not None:
-        warn_deprecated("ANT-0006", stacklevel=stacklevel + 1)
+        warn_deprecated("ANT-0006")
 
 
 def timeout_option(value: object) -> ClientTimeout:

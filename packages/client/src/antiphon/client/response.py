@@ -23,6 +23,7 @@ from yarl import URL
 from antiphon.core import hdrs
 from antiphon.core.aio.exchange import ByteChannel, ClientExchange, Timeline
 from antiphon.core.aio.streams import EMPTY_PAYLOAD, StreamReader
+from antiphon.core.deprecations import deprecated, warn_deprecated
 from antiphon.core.fields.charset import find_charset
 from antiphon.core.fields.cookies import parse_set_cookie, to_morsel
 from antiphon.core.fields.disposition import content_disposition_filename, parse_content_disposition
@@ -297,14 +298,18 @@ class ClientResponse:
         return self._flight is None or self._flight.finished
 
     @property
+    @deprecated("Give the request an upload_tracker=UploadTracker() (ANT-0031)")
     def output_size(self) -> int:
-        """Bytes written for the request, head included."""
+        """Bytes written for the request, head included. Obsolete (ANT-0031)."""
+        warn_deprecated("ANT-0031")
         exchange = self._exchange
         return 0 if exchange is None else exchange.writer.output_size
 
     @property
+    @deprecated("Give the request an upload_tracker=UploadTracker() (ANT-0032)")
     def upload_complete(self) -> bool:
-        """Whether the request's content was sent in full."""
+        """Whether the request's content was sent in full. Obsolete (ANT-0032)."""
+        warn_deprecated("ANT-0032")
         flight = self._flight
         upload = None if flight is None else flight.upload
         return upload is None or (

@@ -16,7 +16,7 @@ from multidict import CIMultiDict, getversion, istr
 from yarl import URL
 
 from antiphon.core import hdrs
-from antiphon.core.deprecations import warn_deprecated
+from antiphon.core.deprecations import deprecated, warn_deprecated
 from antiphon.core.fields.basic_auth import BasicAuth
 from antiphon.core.http import HttpVersion, HttpVersion11
 from antiphon.core.typedefs import LooseHeaders, Query, StrOrURL
@@ -27,7 +27,7 @@ from ._call import Call
 from ._context import OneShot, RequestContext
 from ._flights import Flight, Flights
 from ._target import Target, resolve
-from .connector.base import BaseConnector
+from .connector.base import UNSET, BaseConnector, Unset
 from .connector.tcp import TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .environment import NetrcFile
@@ -103,7 +103,7 @@ class ClientSession:
         max_headers: Number of header fields.
         fallback_charset_resolver: Names the charset of text whose response does not.
         middlewares: Functions around every request.
-        ssl_shutdown_timeout: Obsolete; closing is bounded anyway.
+        ssl_shutdown_timeout: Obsolete (ANT-0015); closing is bounded anyway.
         ssl: How certificates are checked, for every request that says nothing else.
         max_size: Bytes of content, decoded, that reading it whole may take.
     """
@@ -151,7 +151,7 @@ class ClientSession:
         max_headers: int = 128,
         fallback_charset_resolver: Callable[[ClientResponse, bytes], str] = _utf8,
         middlewares: Sequence[ClientMiddlewareType] = (),
-        ssl_shutdown_timeout: float | None = None,
+        ssl_shutdown_timeout: float | Unset | None = UNSET,
         ssl: SSLOption = True,
         max_size: int | None = None,
     ) -> None:
@@ -159,6 +159,8 @@ class ClientSession:
             warn_deprecated("ANT-0004")
         if auth is not None or proxy_auth is not None:
             warn_deprecated("ANT-0006")
+        if ssl_shutdown_timeout is not UNSET:
+            warn_deprecated("ANT-0015")
         self._base_url = None if base_url is None else _checked_base(base_url)
         self.base_target: Target | None = None
         """What the base URL comes to."""
@@ -317,7 +319,7 @@ class ClientSession:
                     call = Call(self, self._options, request.deadline)
                     response = await call.judged(request, response, sender.send)
                 return response
-        options = self._options.merged(kwargs, stacklevel=2)
+        options = self._options.merged(kwargs)
         total = options.timeout.total
         call = Call(self, options, sender.loop.time() + total if total else None)
         target = self._resolve(str_or_url)
@@ -444,8 +446,9 @@ class ClientSession:
             url: Where to: ``ws``, ``wss``, ``http`` or ``https``.
             method: The method of the opening handshake.
             protocols: Subprotocols, the preferred one first.
-            timeout: How long to wait when receiving and closing.
-            receive_timeout: The older spelling of ``timeout.ws_receive``.
+            timeout: How long to wait when receiving and closing. A number, which is
+                obsolete (ANT-0034), is for closing.
+            receive_timeout: Obsolete (ANT-0033) spelling of ``timeout.ws_receive``.
             autoclose: Answer the server's close frame.
             autoping: Answer pings.
             heartbeat: Seconds of silence after which a ping is sent.
@@ -462,9 +465,12 @@ class ClientSession:
             WSServerHandshakeError: The server did not agree.
         """
         if not isinstance(timeout, ClientWSTimeout):
+            if timeout is not None:
+                warn_deprecated("ANT-0034")
             default = ClientWSTimeout()
             timeout = default if timeout is None else ClientWSTimeout(ws_close=timeout)
         if receive_timeout is not None:
+            warn_deprecated("ANT-0033")
             timeout = attrs.evolve(timeout, ws_receive=receive_timeout)
         given: RequestArguments = {
             "auth": auth,
@@ -533,8 +539,10 @@ class ClientSession:
         return self._version
 
     @property
+    @deprecated("Call asyncio.get_running_loop() (ANT-0021)")
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop."""
+        """The event loop. Obsolete (ANT-0021)."""
+        warn_deprecated("ANT-0021")
         return asyncio.get_running_loop() if self._loop is None else self._loop
 
     @property
@@ -589,6 +597,7 @@ class ClientSession:
 
     @requote_redirect_url.setter
     def requote_redirect_url(self, value: bool) -> None:
+        warn_deprecated("ANT-0030")
         self._requote_redirect_url = value
 
     @property
@@ -706,7 +715,7 @@ def _session_timeout(
 ) -> ClientTimeout:
     if read_timeout is None and conn_timeout is None:
         return DEFAULT_TIMEOUT if timeout is None else timeout_option(timeout)
-    warn_deprecated("ANT-0019", stacklevel=2)
+    warn_deprecated("ANT-0019")
     if timeout is not None:
         raise ValueError("read_timeout and conn_timeout cannot be given together with timeout")
     total = DEFAULT_TIMEOUT.total if read_timeout is None else read_timeout

@@ -7,11 +7,35 @@ needs no TOML. See the deprecation policy in the documentation.
 
 import sys
 import warnings
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ._deprecation_table import MESSAGES
 
-__all__ = ("AntiphonDeprecationWarning", "warn_deprecated")
+if TYPE_CHECKING:
+    # In the standard library from Python 3.13 on.
+    from typing_extensions import deprecated
+else:
+    _T = TypeVar("_T")
+
+    def deprecated(message: str) -> Callable[[_T], _T]:
+        """Mark a name as obsolete for type checkers and editors (PEP 702).
+
+        Other than `warnings.deprecated` of Python 3.13 it does not warn: that
+        is `warn_deprecated`'s, which blames the right line, once.
+
+        Args:
+            message: What to do instead, and the id, as the registry has them.
+        """
+
+        def mark(value: _T) -> _T:
+            value.__deprecated__ = message
+            return value
+
+        return mark
+
+
+__all__ = ("AntiphonDeprecationWarning", "deprecated", "warn_deprecated")
 
 _OURS: Final = tuple(f"antiphon.{package}." for package in ("core", "web", "client", "testing"))
 
@@ -28,7 +52,7 @@ class AntiphonDeprecationWarning(DeprecationWarning):
         super().__init__(message)
 
 
-def warn_deprecated(id: str, *, stacklevel: int = 1) -> None:
+def warn_deprecated(id: str) -> None:
     """Warn that the registered object *id* is used.
 
     The warning blames the innermost caller that is not antiphon itself, however
@@ -37,7 +61,6 @@ def warn_deprecated(id: str, *, stacklevel: int = 1) -> None:
 
     Args:
         id: An entry of the registry.
-        stacklevel: Not used, for the reason above.
 
     Raises:
         KeyError: There is no such entry.

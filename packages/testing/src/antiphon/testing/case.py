@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import IsolatedAsyncioTestCase
 
+from antiphon.core.deprecations import deprecated, warn_deprecated
 from antiphon.web import Application
 
 from .client import TestClient
@@ -80,8 +81,13 @@ class AioHTTPTestCase(IsolatedAsyncioTestCase):
         """Called before client and server are closed; may be overridden."""
 
 
+@deprecated("Leave it out: AioHTTPTestCase runs coroutine functions by itself (ANT-0036)")
 def unittest_run_loop(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return *func* as it is: `AioHTTPTestCase` runs coroutine functions by itself."""
+    """Return *func* as it is: `AioHTTPTestCase` runs coroutine functions by itself.
+
+    Obsolete (ANT-0036).
+    """
+    warn_deprecated("ANT-0036")
     return func
 
 

@@ -13,7 +13,7 @@ from antiphon.core import hdrs
 from antiphon.core.aio.exchange import ServerExchange
 from antiphon.core.aio.writer import AbstractStreamWriter, ContentWriter
 from antiphon.core.coding import ContentCoding
-from antiphon.core.deprecations import warn_deprecated
+from antiphon.core.deprecations import deprecated, warn_deprecated
 from antiphon.core.fields.dates import format_http_date, parse_http_date
 from antiphon.core.fields.etag import ETAG_ANY, ETag, parse_etag
 from antiphon.core.http import SERVER_SOFTWARE
@@ -531,6 +531,7 @@ class StreamResponse(HeadersMixin, Items):
         return 0 if self._exchange is None else self._exchange.bytes_sent
 
     @property
+    @deprecated("Use StreamResponse.body_length (ANT-0011)")
     def output_length(self) -> int:
         """The same as `body_length`; obsolete."""
         warn_deprecated("ANT-0011")

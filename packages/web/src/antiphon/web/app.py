@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from antiphon.core.deprecations import warn_deprecated
+from antiphon.core.deprecations import deprecated, warn_deprecated
 
 from ._lifecycle import CleanupContext, CleanupError, run_all
 from ._signals import FrozenList, Signal
@@ -77,7 +77,8 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         client_max_fields: Fields of a form; 0 for no limit. By default 1,000, or
             what the application above has.
         loop: Deprecated. The loop that will run the application.
-        debug: Show tracebacks in error pages. By default as the loop's debug mode.
+        debug: Obsolete (ANT-0022). Show tracebacks in error pages; by default as the loop's
+            debug mode.
     """
 
     ATTRS: Final = frozenset({
@@ -119,6 +120,8 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
             raise TypeError(f"router must be a UrlDispatcher, not {router!r}")
         if loop is not None:
             warn_deprecated("ANT-0001")
+        if debug is not ...:
+            warn_deprecated("ANT-0022")
         self.logger = logger
         self._debug = debug
         self._router = router
@@ -254,6 +257,7 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         return self._handler_args or {}
 
     @property
+    @deprecated("Call asyncio.get_running_loop(), or asyncio.create_task() right away (ANT-0002)")
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """Deprecated. The loop that runs the application; ``None`` while nothing does."""
         warn_deprecated("ANT-0002")
@@ -270,8 +274,13 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         return self._loop
 
     @property
+    @deprecated("Call asyncio.get_running_loop().get_debug() (ANT-0023)")
     def debug(self) -> bool:
-        """Whether error pages show tracebacks."""
+        """Whether error pages show tracebacks. Obsolete (ANT-0023)."""
+        warn_deprecated("ANT-0023")
+        return self._shows_tracebacks()
+
+    def _shows_tracebacks(self) -> bool:
         if self._debug is not ...:
             return bool(self._debug)
         try:
@@ -470,6 +479,7 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
         for subapp in self._subapps:
             subapp.use_loop(loop)
 
+    @deprecated("Use AppRunner (ANT-0024)")
     def make_handler(
         self,
         *,
@@ -479,7 +489,7 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
     ) -> "Server":
         """A server of the application, for `asyncio.loop.create_server`; it is frozen by this.
 
-        Starting the application, shutting it down and cleaning it up is left to
+        Obsolete (ANT-0024). Starting the application, shutting it down and cleaning it up is left to
         the caller: an `AppRunner` is easier.
 
         Args:
@@ -492,6 +502,8 @@ class Application(MutableMapping[str | AppKey[Any], Any]):
             TypeError: There is no such option.
         """
         from .server import Server  # servers stand on applications
+
+        warn_deprecated("ANT-0024")
 
         if loop is not None:
             self.use_loop(loop)

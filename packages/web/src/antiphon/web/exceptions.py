@@ -19,6 +19,7 @@ from typing import Any, Final
 from yarl import URL
 
 from antiphon.core import hdrs
+from antiphon.core.deprecations import warn_deprecated
 from antiphon.core.typedefs import LooseHeaders, StrOrURL
 
 from .response import Response
@@ -94,7 +95,7 @@ class HTTPException(Response, Exception):
     Args:
         headers: Fields to send.
         reason: The reason phrase; the standard one by default.
-        body: The content.
+        body: Obsolete (ANT-0035): the content.
         text: The content as text; ``"404: Not Found"`` or alike by default.
         content_type: The media type of the content; ``text/plain`` by default.
     """
@@ -111,6 +112,8 @@ class HTTPException(Response, Exception):
         text: str | None = None,
         content_type: str | None = None,
     ) -> None:
+        if body is not None:
+            warn_deprecated("ANT-0035")
         Response.__init__(
             self,
             status=self.status_code,

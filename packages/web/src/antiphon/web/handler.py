@@ -354,7 +354,7 @@ class RequestHandler:
                 request.raw_path,
                 exc_info=exc,
             )
-        debug = self.options.debug or (self._app is not None and self._app.debug)
+        debug = self.options.debug or (self._app is not None and self._app._shows_tracebacks())
         return error_response(request, status, exc, message, debug=debug)
 
     # --- logs

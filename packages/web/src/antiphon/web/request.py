@@ -18,7 +18,7 @@ from yarl import URL
 from antiphon.core import hdrs
 from antiphon.core.aio.exchange import ConnectionInfo, ServerExchange
 from antiphon.core.aio.streams import StreamReader
-from antiphon.core.deprecations import warn_deprecated
+from antiphon.core.deprecations import deprecated, warn_deprecated
 from antiphon.core.errors import quoted
 from antiphon.core.fields.charset import find_charset
 from antiphon.core.fields.cookies import parse_cookie_header, unquote_cookie_value
@@ -212,6 +212,9 @@ class BaseRequest(HeadersMixin, Items):
         return self._head.version
 
     @property
+    @deprecated(
+        "Use the request's own properties, such as method, raw_path, version and headers (ANT-0012)"
+    )
     def message(self) -> RawRequestMessage:
         """The head of the request; obsolete."""
         warn_deprecated("ANT-0012")
@@ -366,6 +369,7 @@ class BaseRequest(HeadersMixin, Items):
         return self._exchange.task
 
     @property
+    @deprecated("Call asyncio.get_running_loop() (ANT-0013)")
     def loop(self) -> asyncio.AbstractEventLoop:
         """The running event loop; obsolete."""
         warn_deprecated("ANT-0013")
@@ -490,6 +494,7 @@ class BaseRequest(HeadersMixin, Items):
         return not self._exchange.content.at_eof()
 
     @property
+    @deprecated("Use BaseRequest.can_read_body (ANT-0014)")
     def has_body(self) -> bool:
         """The same as `can_read_body`; obsolete."""
         warn_deprecated("ANT-0014")

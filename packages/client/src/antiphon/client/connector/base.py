@@ -59,7 +59,7 @@ class BaseConnector(ABC):
         max_age: Seconds after which a connection takes no further request. Up to a tenth
             less for some, so that not all are remade at once.
         max_uses: Requests after which a connection takes no further one; likewise.
-        enable_cleanup_closed: Accepted as aiohttp documents it; closing is always cleaned up.
+        enable_cleanup_closed: Obsolete (ANT-0026): closing is always cleaned up.
         loop: Obsolete (ANT-0004).
         timeout_ceil_threshold: Accepted as aiohttp documents it; time limits are not rounded.
 
@@ -83,12 +83,14 @@ class BaseConnector(ABC):
         limits_by_host: Mapping[str, int] | None = None,
         max_age: float | None = None,
         max_uses: int | None = None,
-        enable_cleanup_closed: bool = False,
+        enable_cleanup_closed: bool | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         timeout_ceil_threshold: float = 5,
     ) -> None:
         if loop is not None:
-            warn_deprecated("ANT-0004", stacklevel=depth_of_user())
+            warn_deprecated("ANT-0004")
+        if enable_cleanup_closed is not None:
+            warn_deprecated("ANT-0026")
         if force_close:
             if keepalive_timeout is not None and keepalive_timeout is not UNSET:
                 raise ValueError("keepalive_timeout cannot be set if force_close is True")
@@ -466,6 +468,7 @@ class BaseConnector(ABC):
         await self.close()
 
     def __enter__(self) -> Self:
+        warn_deprecated("ANT-0037")
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -621,16 +624,6 @@ def _on_sweep(ref: "Callable[[], BaseConnector | None]") -> None:
 def _abort_all(entries: set[Entry]) -> None:
     for entry in list(entries):
         cast(HttpConnection, entry.http).abort()
-
-
-def depth_of_user() -> int:
-    """How many frames lie between our caller and whoever is not part of this package."""
-    depth = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
-        frame = frame.f_back
-        depth += 1
-    return depth - 1
 
 
 def _place_of_user() -> str:

@@ -78,7 +78,7 @@ class TCPConnector(BaseConnector):
         limits_by_host: Mapping[str, int] | None = None,
         max_age: float | None = None,
         max_uses: int | None = None,
-        enable_cleanup_closed: bool = False,
+        enable_cleanup_closed: bool | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         timeout_ceil_threshold: float = 5,
         happy_eyeballs_delay: float | None = 0.25,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+from ..deprecations import deprecated, warn_deprecated
 from ..errors import LocalProtocolError
 from ..typedefs import Byteish
 from .queues import Pausable
@@ -277,8 +278,13 @@ class StreamBuffer:
         if self._exception is not None:
             self._exception = translate(self._exception)
 
+    @deprecated("Keep what was read too much where it was read (ANT-0027)")
     def unread_data(self, data: Byteish) -> None:
-        """Put *data* back, to be what is read next."""
+        """Put *data* back, to be what is read next. Obsolete (ANT-0027)."""
+        warn_deprecated("ANT-0027")
+        self._put_back(data)
+
+    def _put_back(self, data: Byteish) -> None:
         if not data:
             return
         chunks = self._chunks

@@ -84,7 +84,7 @@ class PartContent:
         assert event is PART_END
         self.ended = True
         if self._rest_to is not None and (rest := self._scanner.take_rest()):
-            self._rest_to.unread_data(rest)
+            self._rest_to._put_back(rest)
         return b""
 
     async def skip(self) -> None:

@@ -20,7 +20,7 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, final
 
-from ..deprecations import warn_deprecated
+from ..deprecations import deprecated, warn_deprecated
 from ..typedefs import Byteish
 from ._payload_base import (
     CHUNK_SIZE,
@@ -342,6 +342,7 @@ class StreamReaderPayload(AsyncIterablePayload):
         return reader.iter_any()
 
 
+@deprecated("Pass an async generator as data= or body= (ANT-0007)")
 class streamer:  # aiohttp's name
     """Decorator that makes ``async def f(writer, ...)`` something to send.
 

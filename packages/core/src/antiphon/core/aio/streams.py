@@ -325,12 +325,8 @@ class EmptyStreamReader(StreamReader):
     def end_http_chunk_receiving(self) -> None:
         """Do nothing: this object is shared."""
 
-    def unread_data(self, data: Byteish) -> None:
-        """Refuse *data*, unless it is empty: it would appear in other messages.
-
-        Raises:
-            RuntimeError: *data* is not empty.
-        """
+    def _put_back(self, data: Byteish) -> None:
+        # It would appear in other messages.
         if data:
             raise RuntimeError("unread_data() on empty content: nothing was read from it")
 

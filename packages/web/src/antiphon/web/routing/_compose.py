@@ -1,10 +1,9 @@
 """A handler inside its middlewares, made once for each route and way through the applications."""
 
 import inspect
-import sys
 from collections.abc import Sequence
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from antiphon.core.deprecations import warn_deprecated
 
@@ -22,12 +21,8 @@ __all__ = (
     "checked_middlewares",
     "compose",
     "is_new_style",
-    "user_stacklevel",
     "warn_of_factory",
 )
-
-
-_PACKAGE: Final = "antiphon.web"
 
 
 class Binding:
@@ -168,14 +163,4 @@ def checked_middlewares(
 def warn_of_factory(middleware: object) -> None:
     """Warn if *middleware* is an old-style factory."""
     if callable(middleware) and not is_new_style(middleware):
-        warn_deprecated("ANT-0003", stacklevel=user_stacklevel())
-
-
-def user_stacklevel() -> int:
-    """The ``stacklevel`` for `warn_deprecated` that blames the first frame outside this package."""
-    frame = sys._getframe(2)
-    level = 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        frame = frame.f_back
-        level += 1
-    return level
+        warn_deprecated("ANT-0003")

@@ -12,7 +12,7 @@ from yarl import URL
 from antiphon.core.deprecations import warn_deprecated
 
 from ..typedefs import ExpectHandler, Handler, Middleware
-from ._compose import Binding, checked_middlewares, compose, user_stacklevel
+from ._compose import Binding, checked_middlewares, compose
 from .abc import AbstractView
 from .options import NO_OPTIONS, RouteOptions
 
@@ -265,7 +265,7 @@ def _awaitable_handler(handler: object, *, warn: bool) -> Handler:
         return cast(Handler, handler)
     if warn and not _returns_coroutine(inspect.unwrap(handler)):
         # A decorator's plain function around a coroutine function is fine.
-        warn_deprecated("ANT-0017", stacklevel=user_stacklevel())
+        warn_deprecated("ANT-0017")
     return _awaiting_if_needed(handler)
 
 
