@@ -103,7 +103,7 @@ class ServerTimeouts:
     linger_close: float = attrs.field(default=2.0, validator=_positive)
     """Seconds between half-closing and closing, so that a reset does not eat the answer."""
 
-    stop_idle: float = attrs.field(default=0.5, validator=_not_negative)
+    stop_idle: float = attrs.field(default=1.0, validator=_not_negative)
     """Idle time that a stop grants a kept-alive connection which was used within this time: its
     next request may be on its way, and is answered with ``Connection: close``."""
 
