@@ -1,6 +1,7 @@
 """What a payload is, and the registry that finds one for an object."""
 
 import asyncio
+import builtins
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -38,7 +39,7 @@ _F = TypeVar("_F", bound=_PayloadFactory)
 _Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
-class LookupError(Exception):  # aiohttp's name for it
+class LookupError(builtins.LookupError):  # aiohttp's name for it
     """No payload is registered for an object's type."""
 
 
