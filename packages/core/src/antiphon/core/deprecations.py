@@ -15,27 +15,10 @@ from ._deprecation_table import MESSAGES
 if TYPE_CHECKING:
     # In the standard library from Python 3.13 on.
     from typing_extensions import deprecated
-else:
-    _T = TypeVar("_T")
-
-    def deprecated(message: str) -> Callable[[_T], _T]:
-        """Mark a name as obsolete for type checkers and editors (PEP 702).
-
-        Other than `warnings.deprecated` of Python 3.13 it does not warn: that
-        is `warn_deprecated`'s, which blames the right line, once.
-
-        Args:
-            message: What to do instead, and the id, as the registry has them.
-        """
-
-        def mark(value: _T) -> _T:
-            value.__deprecated__ = message
-            return value
-
-        return mark
-
 
 __all__ = ("AntiphonDeprecationWarning", "deprecated", "warn_deprecated")
+
+_T = TypeVar("_T")
 
 _OURS: Final = tuple(f"antiphon.{package}." for package in ("core", "web", "client", "testing"))
 
@@ -50,6 +33,27 @@ class AntiphonDeprecationWarning(DeprecationWarning):
     def __init__(self, message: str, id: str = "") -> None:
         self.id = id
         super().__init__(message)
+
+
+def mark_deprecated(message: str) -> Callable[[_T], _T]:
+    """Mark a name as obsolete for type checkers and editors (PEP 702), as ``@deprecated``.
+
+    Other than `warnings.deprecated` of Python 3.13 it does not warn: that is
+    `warn_deprecated`'s, which blames the right line, once.
+
+    Args:
+        message: What to do instead, and the id, as the registry has them.
+    """
+
+    def mark(value: _T) -> _T:
+        value.__deprecated__ = message  # type: ignore[attr-defined]  # classes and functions have room
+        return value
+
+    return mark
+
+
+if not TYPE_CHECKING:
+    deprecated = mark_deprecated
 
 
 def warn_deprecated(id: str) -> None:
