@@ -14,8 +14,9 @@ def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def test_a_handler_that_fails_after_it_began_is_not_asked_twice(test_client: Any) -> None:
-    """Over a socket: in memory, what was written just before a reset is lost with it."""
+async def test_a_handler_that_fails_after_it_began_is_not_asked_twice(
+    test_client: Any, transport: str
+) -> None:
     calls = []
 
     async def broken(request: web.Request) -> web.StreamResponse:
@@ -29,7 +30,7 @@ async def test_a_handler_that_fails_after_it_began_is_not_asked_twice(test_clien
 
     app = web.Application()
     app.router.add_get("/", broken)
-    client = await test_client(app, transport="socket")
+    client = await test_client(app, transport=transport)
     assert (await client.get("/")).status == 200
     response = await client.get("/")
     assert response.status == 200

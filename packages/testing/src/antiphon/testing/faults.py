@@ -8,13 +8,13 @@ connection meet what it does::
 """
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Container
 from typing import Any, Final, NoReturn, cast, final
 
 import attrs
+
+from .transport import reset_connection
 
 __all__ = ("FaultPlan", "Faults")
 
@@ -343,11 +343,7 @@ class _FaultyTransport(asyncio.Transport):
         elif ending == "reset":
             self._closing = True
             self.broken = ConnectionResetError("reset by the fault plan")
-            sock = self._real.get_extra_info("socket")
-            if sock is not None:
-                # Closing sends a reset instead of an orderly end.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._real.abort()
+            reset_connection(self._real)
 
     # -- what the protocol may ask
 

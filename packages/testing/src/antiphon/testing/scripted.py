@@ -17,8 +17,6 @@ As a client of a test server::
 
 import asyncio
 import re
-import socket
-import struct
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self, cast, final
@@ -26,7 +24,7 @@ from typing import Any, Final, Self, cast, final
 from yarl import URL
 
 from .server import BaseTestServer
-from .transport import MemoryListener
+from .transport import MemoryListener, reset_connection
 
 __all__ = ("ScriptedPeer", "ScriptedServer")
 
@@ -111,10 +109,7 @@ class ScriptedPeer(asyncio.Protocol):
 
     def reset(self) -> None:
         """Close with a reset."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        reset_connection(self.transport)
 
     def pause(self) -> None:
         """Read nothing: what the other end writes stays there."""
