@@ -141,7 +141,7 @@ def test_links_round_trip(links: list[Link]) -> None:
         ("for=1, bad, for=2", [{"for": "1"}, {}, {"for": "2"}]),
         ("for = 1;by=2", [{}]),
         ("for=a b;by=2", [{}]),
-        ('for=6;x=", for="[::1]"', [{}]),
+        ('for=6;x=", for="[::1]"', [{}, {"for": "[::1]"}]),
         ('for=1, for="6, for=2', [{"for": "1"}, {}, {"for": "2"}]),
         ('for=6;x="\\, for=2', [{}, {"for": "2"}]),
         ('for="x', [{}]),
