@@ -1,22 +1,92 @@
 """The leaf loops: masks and frame headers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from antiphon.core.websocket import Role, WebSocketReader, WebSocketWriter, set_mask_function
 from antiphon.core.websocket._inner import frame_header, make_header, xor_mask
 
-SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 125, 126, 1020, 1021, 1022, 1023, 1024, 1025, 1026, 1027, 70_001]
+SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 125, 126, 509, 510, 511, 512, 513, 514, 515, 1025, 70_001]
+Mask = Callable[[bytes, bytes], bytes]
 
 
+def byte_by_byte(data: bytes, key: bytes) -> bytes:
+    return bytes(byte ^ key[at % 4] for at, byte in enumerate(data))
+
+
+@pytest.fixture(params=["pure", "another's"])
+def mask_function(request: pytest.FixtureRequest) -> Iterator[Mask | None]:
+    """What masks large payloads: ours, and then what somebody else has written in C."""
+    function: Mask | None = None
+    if request.param == "another's":
+        function = pytest.importorskip("websockets.speedups").apply_mask
+    set_mask_function(function)
+    try:
+        yield function
+    finally:
+        set_mask_function(None)
+
+
+@pytest.mark.usefixtures("mask_function")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("key", [b"\x00\x00\x00\x00", b"\x37\xfa\x21\x3d", b"\xff\x00\xff\x01"])
 def test_each_byte_is_masked_with_its_byte_of_the_key(size: int, key: bytes) -> None:
     data = bytes((at * 7 + 3) % 256 for at in range(size))
     masked = xor_mask(data, key)
-    assert masked == bytes(byte ^ key[at % 4] for at, byte in enumerate(data))
+    assert masked == byte_by_byte(data, key)
     assert type(masked) is bytes
     assert xor_mask(masked, key) == data
+
+
+@pytest.mark.usefixtures("mask_function")
+@pytest.mark.parametrize("size", [1, 125, 126, 511, 512, 70_001])
+@pytest.mark.parametrize("step", [1 << 20, 1000, 7])
+def test_frames_are_unmasked_however_they_come(size: int, step: int) -> None:
+    payload = bytes((at * 5 + 1) % 256 for at in range(size))
+    wire = WebSocketWriter(Role.CLIENT).frame(0x82, payload)
+    reader = WebSocketReader(Role.SERVER)
+    seen = b""
+    for at in range(0, len(wire), step):
+        reader.receive_data(wire[at : at + step])
+        while isinstance(part := reader.next_part(), tuple):
+            seen += part.data
+    assert seen == payload
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(lambda data, key: data, id="does nothing"),
+        pytest.param(lambda data, key: byte_by_byte(data, key[::-1]), id="key reversed"),
+        pytest.param(lambda data, key: bytearray(byte_by_byte(data, key)), id="no bytes"),
+        pytest.param(lambda data, key: byte_by_byte(data[:4096], key), id="cuts"),
+    ],
+)
+def test_a_mask_function_that_does_something_else_is_refused(function: Mask) -> None:
+    with pytest.raises(ValueError, match=r"section 5\.3"):
+        set_mask_function(function)
+    assert xor_mask(bytes(200), b"abcd") == b"abcd" * 50
+
+
+def test_a_mask_function_is_used_above_125_bytes_and_can_be_put_back() -> None:
+    seen: list[int] = []
+
+    def watched(data: bytes, key: bytes) -> bytes:
+        seen.append(len(data))
+        return byte_by_byte(data, key)
+
+    writer = WebSocketWriter(Role.CLIENT)
+    try:
+        set_mask_function(watched)
+        seen.clear()
+        writer.frame(0x82, bytes(125))
+        writer.frame(0x82, bytes(126))
+        assert seen == [126]
+    finally:
+        set_mask_function(None)
+    writer.frame(0x82, bytes(126))
+    assert seen == [126]
 
 
 @pytest.mark.parametrize("start", [0, 3])

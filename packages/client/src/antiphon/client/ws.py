@@ -352,7 +352,12 @@ class ClientWebSocketResponse:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> WSMessage:
+    def __anext__(self) -> Awaitable[WSMessage]:
+        if type(self) is not ClientWebSocketResponse:
+            return self._receive_next()  # a subclass may see to that
+        return self._channel.next_message(self._timeout.ws_receive)
+
+    async def _receive_next(self) -> WSMessage:
         message = await self.receive()
         if message.type in _END:
             raise StopAsyncIteration

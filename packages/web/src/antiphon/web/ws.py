@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -429,12 +429,14 @@ class WebSocketResponse(StreamResponse):
     def __aiter__(self) -> "WebSocketResponse":
         return self
 
-    async def __anext__(self) -> WSMessage:
+    def __anext__(self) -> Awaitable[WSMessage]:
         if type(self) is not WebSocketResponse:
-            message = await self.receive()  # a subclass may see to that
-        else:
-            channel = self._channel or self._open_channel()
-            message = await channel.receive(self._receive_timeout)
+            return self._receive_next()  # a subclass may see to that
+        channel = self._channel or self._open_channel()
+        return channel.next_message(self._receive_timeout)
+
+    async def _receive_next(self) -> WSMessage:
+        message = await self.receive()
         if message.type in _END:
             raise StopAsyncIteration
         return message

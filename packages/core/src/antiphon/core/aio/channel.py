@@ -36,6 +36,8 @@ _PING: Final = WSMsgType.PING
 _CLOSE: Final = WSMsgType.CLOSE
 _ERROR: Final = WSMsgType.ERROR
 
+_END: Final = frozenset((_CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED))
+
 _GRACE: Final = 1.0
 """Seconds that the application has to take what came before the peer's close frame, and to answer
 it, before that frame is answered; also what is waited for the peer to end the connection."""
@@ -237,6 +239,34 @@ class WebSocketChannel(SendingEnd):
             whole = await self._collect(event, timeout)
             if whole is not None:
                 return whole
+
+    async def next_message(self, timeout: float | None = None) -> WSMessage:
+        """`receive` for ``async for``, in one call from end to end.
+
+        Raises:
+            StopAsyncIteration: The connection is closed or being closed.
+
+        And whatever `receive` raises.
+        """
+        self._connection.streaming = False
+        queue = self._queue
+        if not (queue or self._deaf or self._discarding or self._waiter or timeout is not None):
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+        if queue and not self._paused:
+            event: Any = queue[0]
+            kind = event[0]
+            if (kind is _TEXT or kind is _BINARY) and type(event) is not Fragment:
+                del queue[0]
+                self._size -= len(event[1])
+                return cast(WSMessage, event)
+        message = await self.receive(timeout)
+        if message.type in _END:
+            raise StopAsyncIteration
+        return message
 
     async def receive_fragment(self, timeout: float | None = None) -> Fragment | WSMessage:
         """Return the next piece of a message as it comes, however large the message is.

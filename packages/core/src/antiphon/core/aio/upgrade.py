@@ -22,8 +22,6 @@ class TransportChannel(asyncio.Protocol):
         begun: Bytes of the new protocol that came already.
     """
 
-    __slots__ = ("_eof", "_lost", "_owner", "_paused", "_receiver", "_transport", "_unclaimed")
-
     def __init__(
         self, owner: ConnectionProtocol, transport: asyncio.Transport, begun: bytes
     ) -> None:
@@ -34,6 +32,8 @@ class TransportChannel(asyncio.Protocol):
         self._eof = False
         self._paused = False
         self._lost: Exception | bool | None = False
+        self.write_paused = owner.write_paused
+        """Whether the transport's buffer is above its high mark."""
         transport.set_protocol(self)
 
     # ----------------------------------------------------------- ByteChannel
@@ -44,11 +44,6 @@ class TransportChannel(asyncio.Protocol):
         return self._owner
 
     @property
-    def write_paused(self) -> bool:
-        """Whether the transport's buffer is above its high mark."""
-        return self._owner.write_paused
-
-    @property
     def closed(self) -> bool:
         """Whether the connection is lost or about to be."""
         return self._owner.closing
@@ -57,6 +52,10 @@ class TransportChannel(asyncio.Protocol):
         """Deliver to *receiver* from now on, what is already buffered at once."""
         self._receiver = receiver
         unclaimed, self._unclaimed = self._unclaimed, []
+        # From the transport to the receiver without a step in between. Setting the protocol anew
+        # tells transports that remember its methods.
+        self.data_received = receiver.data_received  # type: ignore[method-assign]  # see above
+        self._transport.set_protocol(self)
         if unclaimed:
             receiver.data_received(b"".join(unclaimed))
         if self._eof:
@@ -111,10 +110,6 @@ class TransportChannel(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        receiver = self._receiver
-        if receiver is not None:
-            receiver.data_received(data)
-            return
         self._unclaimed.append(data)
         if sum(map(len, self._unclaimed)) > _MAX_UNCLAIMED:
             self.pause_reading()
@@ -127,15 +122,20 @@ class TransportChannel(asyncio.Protocol):
         return self._owner.ssl_object is None
 
     def pause_writing(self) -> None:
+        self.write_paused = True
         self._owner.pause_writing()
 
     def resume_writing(self) -> None:
+        self.write_paused = False
         self._owner.resume_writing()
         if self._receiver is not None:
             self._receiver.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = exc or True
+        self.write_paused = False
+        # What was put there by `attach` would keep both ends in a circle.
+        self.__dict__.pop("data_received", None)
         self._owner.connection_lost(exc)
         if self._receiver is not None:
             self._receiver.connection_lost(exc)

@@ -4,6 +4,7 @@
 `negotiate`, `ClientHandshake` and `check_response` are the handshake.
 """
 
+from ._inner import set_mask_function
 from .connection import NEED_DATA, Fragment, NeedData, Role, State, WebSocketConnection
 from .deflate import DeflateParameters
 from .frames import FramePart, WebSocketReader, WebSocketWriter
@@ -49,6 +50,7 @@ __all__ = (
     "check_response",
     "negotiate",
     "origin_allowed",
+    "set_mask_function",
     "ws_ext_gen",
     "ws_ext_parse",
 )

@@ -1,9 +1,10 @@
 """Leaf loops of WebSockets: what runs once per frame or per byte."""
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
-__all__ = ("frame_header", "make_header", "xor_mask")
+__all__ = ("frame_header", "make_header", "set_mask_function", "xor_mask")
 
 _U16: Final = Struct("!H")
 _U64: Final = Struct("!Q")
@@ -12,14 +13,51 @@ _HEADER64: Final = Struct("!BBQ")
 
 # Where four translations of every fourth byte become cheaper than one big integer. Measured by
 # packages/core/benchmarks/bench_websocket.py.
-_TRANSLATE_FROM: Final = 1024
+_TRANSLATE_FROM: Final = 512
 
 _XOR_TABLES: Final = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
 _integer: Final = int.from_bytes
 
 
+_accelerated: Callable[[bytes, bytes], bytes] | None = None
+
+
+def set_mask_function(function: Callable[[bytes, bytes], bytes] | None) -> None:
+    """Have *function* mask and unmask payloads above 125 bytes, in place of pure Python.
+
+    In pure Python a byte costs about 2 ns, which is most of what receiving a large message costs
+    a server. A function in C is many times faster. None is looked for: those that
+    exist belong to packages that take long to import. For a program that has one anyway::
+
+        from websockets.speedups import apply_mask
+
+        set_mask_function(apply_mask)
+
+    Args:
+        function: Takes data and a key of four bytes, and returns the bytes of data, each exclusively
+            or-ed with the byte of the key at its position modulo four. ``None`` for pure Python.
+
+    Raises:
+        ValueError: *function* does something else.
+    """
+    global _accelerated  # noqa: PLW0603  # one for the process, as the backend of zlib is
+    if function is not None:
+        sample, key = bytes(range(251)) * 20, b"\x01\x80\xfe\x55"
+        for size in (0, 1, 126, len(sample)):
+            masked = function(sample[:size], key)
+            if type(masked) is not bytes or masked != _in_python(sample[:size], key):
+                raise ValueError(f"{function!r} does not mask as RFC 6455 section 5.3 wants it")
+    _accelerated = function
+
+
 def xor_mask(data: bytes, key: bytes) -> bytes:
     """Mask or unmask *data* with the four bytes of *key* (RFC 6455 section 5.3)."""
+    if _accelerated is not None:
+        return _accelerated(data, key)
+    return _in_python(data, key)
+
+
+def _in_python(data: bytes, key: bytes) -> bytes:
     size = len(data)
     if size < _TRANSLATE_FROM:
         # One integer as long as the data; the key is repeated and cut to fit.
