@@ -6,6 +6,7 @@ requests are answered without anyone looking at most of their fields.
 """
 
 import sys
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple, final
 
@@ -28,6 +29,7 @@ __all__ = (
     "RawRequestMessage",
     "RawResponseMessage",
     "RequestHead",
+    "SharedFields",
     "fields_mapping",
     "split_fields",
 )
@@ -242,6 +244,22 @@ class RawResponseMessage:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.code} {self.reason!r}>"
+
+
+@final
+class SharedFields(CIMultiDict[str]):
+    """Fields that many responses have in common, and that nobody changes once one was sent.
+
+    A connection writes them once and remembers what came of it. Copy them, by ``CIMultiDict(...)``,
+    to change something.
+    """
+
+    __slots__ = ("written",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        super().__init__(fields)
+        self.written: bytes | None = None
+        """The lines, for who writes them."""
 
 
 @attrs.define(kw_only=True)

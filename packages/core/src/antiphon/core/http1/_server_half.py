@@ -4,7 +4,7 @@ from typing import Final
 
 from multidict import CIMultiDict
 
-from ..http import EMPTY, UNTIL_CLOSE, HttpVersion11, RawRequestMessage
+from ..http import EMPTY, UNTIL_CLOSE, HttpVersion11, RawRequestMessage, SharedFields
 from ..typedefs import Byteish
 from ._body import encoder_for
 from ._cycle import Cycle
@@ -13,12 +13,14 @@ from ._inner import CONNECTION, DATE, SERVER, encode_lines, field_lines
 from ._states import ON_REQUEST, ON_REQUEST_CAME, ON_WHOLE_REQUEST, Input, Role, State, step
 from ._write import (
     STATUS_LINES,
+    STATUS_LINES_AS_BYTES,
     announced_length,
     framing_field,
     has_option,
     interim_line,
     status_line,
 )
+from .parser import HttpRequestParser
 
 __all__ = ("ServerHalf",)
 
@@ -49,6 +51,47 @@ class ServerHalf(Cycle):
         self._theirs = ON_WHOLE_REQUEST[self._theirs]
         if asked:
             self._theirs = step(self._theirs, Input.PROPOSE)
+
+    def receive_request(self, data: bytes) -> RawRequestMessage | None:
+        """Take a request whose head came in one piece when nothing else was here, as most do.
+
+        Args:
+            data: What came. It must not change later.
+
+        Returns:
+            Its head; what came behind that is stored. Or ``None``, and nothing has changed: give
+            *data* to `receive_data`. So for everything out of the ordinary, also what is malformed.
+        """
+        buffer = self._buffer
+        parser = self._parser
+        if (
+            self._theirs is not State.IDLE
+            or self._ours is not State.IDLE
+            or buffer.pos != len(buffer.data)
+            or type(parser) is not HttpRequestParser
+        ):
+            return None
+        head = parser.take_head(data)
+        if head is None:
+            return None
+        if (
+            head.framing is not EMPTY
+            or head.should_close
+            or head.upgrade
+            or self._closing
+            or self._eof
+            or head.version is not HttpVersion11
+            or head.method == "CONNECT"
+        ):
+            self._request_came(head)
+            return head
+        self._method = head.method
+        self._version = HttpVersion11
+        self._asked_upgrade = False
+        self._plain = True
+        self._ours = State.SEND_RESPONSE
+        self._theirs = State.DONE
+        return head
 
     def refuse_head(self) -> None:
         """Read no more of a head that has begun to come, because its deadline has passed say.
@@ -143,6 +186,13 @@ class ServerHalf(Cycle):
             )
             self.send_end()  # gives nothing: there is no content to end
             return head
+        if type(headers) is SharedFields and reason is None and self._plain:
+            begun = STATUS_LINES_AS_BYTES.get(status)
+            if begun is not None:
+                lines = headers.written or _write_shared(headers)
+                self._ours = State.DONE
+                length = b"Content-Length: %d\r\n" % size
+                return b"".join((begun, lines, length, default_fields, b"\r\n", body))
         line = STATUS_LINES.get(status) if reason is None else None
         if line is None:
             line = status_line(status, reason)
@@ -225,3 +275,17 @@ class ServerHalf(Cycle):
         if self._version < HttpVersion11:
             return "Connection: keep-alive\r\n"
         return ""
+
+
+def _write_shared(headers: SharedFields) -> bytes:
+    """Write fields that many responses share, for all of them.
+
+    Raises:
+        ValueError: A name or value is not allowed, or one is among them that the connection or
+            the server has a word about.
+    """
+    fields, count, seen = field_lines(headers.items())
+    if seen:
+        raise ValueError("Fields that responses share must say nothing of connection or framing")
+    headers.written = lines = encode_lines(fields, count)
+    return lines

@@ -19,6 +19,7 @@ STATUS_LINES: Final = {
     for status in HTTPStatus
     if status >= 200
 }
+STATUS_LINES_AS_BYTES: Final = {status: line.encode() for status, line in STATUS_LINES.items()}
 _INTERIM_REASONS: Final = {status.value: status.phrase for status in HTTPStatus if status < 200}
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 # Methods whose requests say that they have no content (RFC 9110 section 8.6).

@@ -188,6 +188,34 @@ class HttpRequestParser(_MessageParser):
             self._decoder = decoder_for(head.framing, self.limits)
         return head
 
+    def take_head(self, data: bytes) -> RawRequestMessage | None:
+        """Take the head that *data* begins with, and store what comes behind it.
+
+        Args:
+            data: What came after all that was parsed.
+
+        Returns:
+            ``None``, and nothing is taken, if there is no whole head, or it is malformed.
+        """
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or self._failed or self._decoder is not None:
+            return None
+        try:
+            head = self._heads.parse(data, 0, end)
+        except HttpProcessingError:
+            return None  # it is parsed again to be refused, by whoever takes it
+        if head is None:
+            return None
+        self._empty_lines = 0
+        end += 4
+        if end != len(data):
+            buffer = self.buffer
+            buffer.data = data
+            buffer.pos = buffer.searched = end
+        if head.framing is not EMPTY:
+            self._decoder = decoder_for(head.framing, self.limits)
+        return head
+
     def _skip_empty_lines(self) -> bool:
         """Skip CRLFs before a request line (RFC 9112 section 2.2); whether there were any."""
         buffer = self.buffer
