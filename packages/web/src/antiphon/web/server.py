@@ -150,12 +150,15 @@ class Server:
         Returns:
             Whether *work* is done; it is cancelled if not.
         """
-        hurry = asyncio.ensure_future(self._hurry.wait())
+        futures = [work]
         try:
-            await asyncio.wait((work, hurry), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)
+            if not work.done():  # mostly there is nothing to wait for
+                futures.append(asyncio.ensure_future(self._hurry.wait()))
+                await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             return work.done()
         finally:
-            unfinished = [future for future in (work, hurry) if not future.done()]
+            unfinished = [future for future in futures if not future.done()]
             for future in unfinished:
                 future.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
