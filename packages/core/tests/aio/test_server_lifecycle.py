@@ -383,7 +383,7 @@ def test_a_connection_used_a_moment_ago_is_given_another(
     """Its client may be sending: it learns of the stop by the answer, not by losing a request."""
 
     async def check() -> None:
-        server = HttpServer(ok, timeouts=ServerTimeouts(stop_idle=0.01))
+        server = HttpServer(ok, timeouts=ServerTimeouts(stop_idle=3))
         idle, used, busy, begun = (served(server) for _ in range(4))
         idle.transport.feed(GET)
         await turns()
@@ -400,12 +400,13 @@ def test_a_connection_used_a_moment_ago_is_given_another(
         server.begin_drain()
         await turns()
         assert idle.transport.closed
+        clock.pass_(3)
         assert not used.transport.closed
         busy.transport.feed(GET)
         await turns()
         assert b"Connection: close" in busy.transport.written
-        while not used.transport.closed:
-            await asyncio.sleep(0.001)
+        clock.pass_(3)
+        assert used.transport.closed
         assert used.transport.written == b""
         assert not begun.transport.closed
         begun.transport.feed(b"TP/1.1\r\nHost: h\r\n\r\n")
@@ -414,6 +415,74 @@ def test_a_connection_used_a_moment_ago_is_given_another(
         for connection in (busy, begun):
             connection.transport.feed_eof()
         assert await server.wait_drained(30)
+
+    run(check())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_client_that_was_told_to_keep_alive_can_still_ask(
+    run: Run, served: Served, turns: Turns, whole: bool
+) -> None:
+    """The answer said so before draining began, and ended, or its owner did, after that."""
+
+    async def check() -> None:
+        go = asyncio.Event()
+
+        async def handler(exchange: ServerExchange) -> None:
+            if exchange.head.path == "/next":
+                exchange.respond_complete(200, CIMultiDict(), b"next")
+            elif whole:
+                exchange.respond_complete(200, CIMultiDict(), b"first")
+                await go.wait()
+            else:
+                writer = exchange.respond(200, CIMultiDict(), length=5)
+                await writer.write(b"fir")
+                await go.wait()
+                await writer.write_eof(b"st")
+
+        server = HttpServer(handler, timeouts=ServerTimeouts(stop_idle=3))
+        connection = served(server)
+        connection.transport.feed(GET)
+        await turns()
+        server.begin_drain()
+        await turns()
+        go.set()
+        await turns()
+        first = connection.transport.take()
+        assert first.endswith(b"first")
+        assert b"Connection: close" not in first
+        assert not connection.transport.closed
+        connection.transport.feed(GET.replace(b"/", b"/next", 1))
+        await turns()
+        assert b"Connection: close" in connection.transport.written
+        assert connection.transport.written.endswith(b"next")
+        connection.transport.feed_eof()
+        assert await server.wait_drained(30)
+
+    run(check())
+
+
+def test_an_old_connection_is_not_closed_behind_an_answer_that_said_otherwise(
+    run: Run, served: Served, turns: Turns
+) -> None:
+    async def check() -> None:
+        go = asyncio.Event()
+
+        async def handler(exchange: ServerExchange) -> None:
+            exchange.respond_complete(200, CIMultiDict(), b"")
+            await go.wait()
+
+        server = HttpServer(handler, timeouts=ServerTimeouts(max_age=10))
+        connection = served(server)
+        connection.transport.feed(GET)
+        await turns()
+        Clock(server).pass_(12)
+        assert b"Connection: close" not in connection.transport.take()
+        go.set()
+        await turns()
+        assert not connection.transport.closed
+        Clock(server).pass_(12)
+        await server.shutdown(0)
 
     run(check())
 

@@ -43,7 +43,8 @@ def keep_deadlines(protocol: Http1ServerProtocol, now: float, elapsed: float) ->
         protocol.watch_since = protocol.created if doing == _NEW else now
     age = now - protocol.watch_since
     if doing == _IDLE:
-        if _over(age, timeouts.keep_alive) or _over(now - protocol.created, timeouts.max_age):
+        limit = timeouts.stop_idle if protocol.server.draining else timeouts.keep_alive
+        if _over(age, limit) or _over(now - protocol.created, timeouts.max_age):
             protocol.close_idle()
     elif doing == _CONTENT:
         _keep_content(protocol, now, elapsed, timeouts)
@@ -60,7 +61,11 @@ def keep_deadlines(protocol: Http1ServerProtocol, now: float, elapsed: float) ->
             protocol.linger()
     elif doing == _LINGERING and age > timeouts.linger_close and not protocol.unsent:
         protocol.abort()
-    if _over(now - protocol.created, timeouts.max_age):
+    exchange = protocol.exchange
+    if _over(now - protocol.created, timeouts.max_age) and (
+        exchange is None or not exchange.responding
+    ):
+        # Not once an answer has begun: it has said that the connection goes on.
         protocol.connection.close_after()
 
 

@@ -81,7 +81,6 @@ class HttpServer:
         self._date_until = 0.0
         self._waiters: list[asyncio.Future[None]] = []
         self._last_look = 0.0
-        self._grace: asyncio.TimerHandle | None = None
         self._sweep = Sweep(
             self.sweep,
             sweep_period((
@@ -144,9 +143,6 @@ class HttpServer:
         self.connections.discard(protocol)
         if not self.connections:
             self._sweep.cancel()
-            if self._grace is not None:
-                self._grace.cancel()
-                self._grace = None
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 if not waiter.done():
@@ -169,42 +165,39 @@ class HttpServer:
     # ----------------------------------------------------------- graceful stop
 
     def begin_drain(self) -> None:
-        """Let no connection outlive its present exchange.
+        """Let no connection live longer than it must, and lose no request by that.
 
-        Idle ones are closed, except those that never asked anything and those on which a
-        request has begun to come, as far as the kernel knows: bytes that arrived before this call
-        are still served. One that was used a moment ago is given another moment, because its next
-        request may be on its way (`ServerTimeouts.stop_idle`). Every further answer says
-        ``Connection: close``.
+        Every answer that begins from now on says ``Connection: close``. Idle connections are
+        closed, except those that never asked anything and those on which a request has begun to
+        come, as far as the kernel knows: bytes that arrived before this call are still served. A
+        connection whose client was told nothing yet and may be sending, because it was used a
+        moment ago, is given another moment (`ServerTimeouts.stop_idle`).
         """
         if self.draining:
             return
         self.draining = True
+        # Which makes every further request the last of its connection.
+        self.max_requests = 0
         for protocol in self.connections:
-            protocol.connection.close_after()
+            exchange = protocol.exchange
+            # An answer that has begun said that the connection goes on. So it does for a while.
+            if exchange is None or not exchange.responding:
+                protocol.connection.close_after()
         if self.connections:
             loop = next(iter(self.connections)).loop
             # Two rounds of the loop: what had arrived by now is read in the first.
             loop.call_soon(loop.call_soon, self._close_idle)
+            self._sweep.cancel()
+            self._sweep.period = min(
+                self._sweep.period, sweep_period((self.timeouts.stop_idle or None,))
+            )
+            self._sweep.arm(loop)
 
-    def _close_idle(self) -> None:
-        if not self.connections:
-            return
-        grace = self.timeouts.stop_idle
-        loop = next(iter(self.connections)).loop
-        now = loop.time()
+    def _close_idle(self, at_least: float | None = None) -> None:
+        if at_least is None:
+            at_least = self.timeouts.stop_idle
         for protocol in tuple(self.connections):
-            if protocol.uses and known_idle(protocol, now) >= grace:
-                protocol.close_idle()
-        if grace:
-            self._grace = loop.call_later(grace, self._end_grace)
-
-    def _end_grace(self) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-        for protocol in tuple(self.connections):
-            if protocol.uses:
+            if protocol.uses and known_idle(protocol, protocol.loop.time()) >= at_least:
                 protocol.close_idle()
 
     async def wait_drained(self, timeout: float | None = None) -> bool:
@@ -226,7 +219,7 @@ class HttpServer:
         Returns:
             How many exchanges there were.
         """
-        self._end_grace()
+        self._close_idle(0.0)
         count = 0
         for protocol in tuple(self.connections):
             exchange = protocol.exchange
