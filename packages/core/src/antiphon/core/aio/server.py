@@ -193,11 +193,12 @@ class HttpServer:
             )
             self._sweep.arm(loop)
 
-    def _close_idle(self, at_least: float | None = None) -> None:
-        if at_least is None:
-            at_least = self.timeouts.stop_idle
+    def _close_idle(self) -> None:
+        self._close_idle_for(self.timeouts.stop_idle)
+
+    def _close_idle_for(self, seconds: float) -> None:
         for protocol in tuple(self.connections):
-            if protocol.uses and known_idle(protocol, protocol.loop.time()) >= at_least:
+            if protocol.uses and known_idle(protocol, protocol.loop.time()) >= seconds:
                 protocol.close_idle()
 
     async def wait_drained(self, timeout: float | None = None) -> bool:
@@ -219,7 +220,7 @@ class HttpServer:
         Returns:
             How many exchanges there were.
         """
-        self._close_idle(0.0)
+        self._close_idle_for(0.0)
         count = 0
         for protocol in tuple(self.connections):
             exchange = protocol.exchange
