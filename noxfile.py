@@ -249,11 +249,12 @@ def fuzz(session: nox.Session) -> None:
     if not targets:
         session.error("there is no fuzz target")
     for target in targets:
-        # What is found goes to the session's folder; seeds worth keeping lie beside the target.
+        # What is found goes to the session's folder; seeds worth keeping lie beside the targets.
         found = pathlib.Path(session.create_tmp()) / target.stem
         found.mkdir(exist_ok=True)
-        seeds = [str(target.with_suffix(""))] if target.with_suffix("").is_dir() else []
-        session.run("python", str(target), str(found), *seeds, f"-max_total_time={seconds}")
+        seeds = target.parent / "seeds" / target.stem.removeprefix("fuzz_")
+        corpus = [found, seeds] if seeds.is_dir() else [found]
+        session.run("python", target, *corpus, f"-max_total_time={seconds}")
 
 
 @nox.session(python=NEWEST)

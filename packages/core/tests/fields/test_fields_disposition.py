@@ -158,6 +158,15 @@ def test_peers_cannot_fill_the_log_cve_2025_47287_cve_2024_53981() -> None:
     assert len(caught) <= 3
 
 
+@pytest.mark.parametrize(
+    "end", ["&", "a=1; a=2"], ids=["then not a parameter", "then a parameter twice"]
+)
+def test_a_fault_that_is_repeated_is_told_once(end: str) -> None:
+    disposition = parse_disposition("x" + ";;=`" * 500 + ";" + end)
+    assert disposition.type is None
+    assert len(disposition.faults) == len(set(disposition.faults)) <= 3
+
+
 def test_another_parameter_may_hold_the_name() -> None:
     _, parameters = parse_content_disposition("form-data; name*0=a; name*1=b")
     assert content_disposition_filename(parameters, "name") == "ab"

@@ -1,33 +1,56 @@
 """Fuzz target for HTTP/1.1, both directions.
 
-``python packages/core/tests/fuzz/fuzz_http1.py [corpus]`` runs it with Atheris where that is
-installed; `fuzz_one` is a plain function for any other driver.
+The first byte of an input says which end reads and which method was asked, the second where the
+rest is cut.
 """
 
-import sys
+import itertools
+from collections.abc import Iterator
 
 from multidict import CIMultiDict
 
 from antiphon.core.errors import HttpProcessingError
 from antiphon.core.http import RawRequestMessage, RawResponseMessage, RequestHead
-from antiphon.core.http1 import EndOfMessage, Http1Connection, NeedData, Role
+from antiphon.core.http1 import (
+    EndOfMessage,
+    Http1Connection,
+    HttpRequestParser,
+    HttpResponseParser,
+    NeedData,
+    Role,
+    _body,
+    _buffer,
+    _client_half,
+    _cycle,
+    _framing,
+    _head,
+    _inner,
+    _server_half,
+)
+from antiphon.core.http1 import parser as parser_module
 from antiphon.core.limits import HttpLimits
 
 LIMITS = HttpLimits(max_line_size=200, max_field_size=200, max_head_size=800, max_trailer_size=200)
 _METHODS = ("GET", "HEAD", "CONNECT", "POST")
 
 
-def events(wire: bytes, role: Role, method: str, cut: int) -> list[object]:
-    """Run *wire*, cut in two, through a connection; give all that came out."""
-    connection = Http1Connection(role, LIMITS)
-    if role is Role.CLIENT:
-        target = "a:1" if method == "CONNECT" else "/"
-        connection.open(
-            RequestHead(method=method, target=target, authority="a:1", headers=CIMultiDict())
-        )
+def opened(method: str) -> Http1Connection:
+    """A client that has asked."""
+    connection = Http1Connection(Role.CLIENT, LIMITS)
+    target = "a:1" if method == "CONNECT" else "/"
+    connection.open(
+        RequestHead(method=method, target=target, authority="a:1", headers=CIMultiDict())
+    )
+    return connection
+
+
+def events(wire: bytes, role: Role, method: str, *cuts: int) -> list[object]:
+    """Run *wire*, cut in pieces, through a connection; give all that came out."""
+    connection = opened(method) if role is Role.CLIENT else Http1Connection(role, LIMITS)
     outcome: list[object] = []
     content = bytearray()
-    for piece in (wire[:cut], wire[cut:], None):
+    edges = (0, *cuts, len(wire))
+    for piece in (*(wire[a:b] for a, b in itertools.pairwise(edges)), None):
         if piece is None:
             connection.receive_eof()
         else:
@@ -64,19 +87,85 @@ def fuzz_one(data: bytes) -> None:
     wire = data[2:]
     role = Role.CLIENT if data[0] & 1 else Role.SERVER
     method = _METHODS[(data[0] >> 1) & 3]
-    whole = events(wire, role, method, 0)
+    whole = events(wire, role, method)
     parts = events(wire, role, method, data[1] * len(wire) // 255)
     # When pipelined requests are cut, the answer to the first one may come before or after the
     # second has arrived; what is parsed must not depend on it.
     assert whole == parts, (whole, parts)
+    pieces = events(wire, role, method, *range(1, len(wire)))
+    assert whole == pieces, (whole, pieces)
+    if role is Role.CLIENT:
+        check_whole(wire, method)
+    for message in messages(wire, role, method):
+        check_written(message, method)
 
 
-def main() -> None:
-    import atheris
+def check_whole(wire: bytes, method: str) -> None:
+    """A response that is taken in one step is the one that events would have given."""
+    connection = opened(method)
+    taken = connection.receive_whole(wire, 1000, False)
+    if taken is None:
+        assert connection.buffered == 0
+        return
+    head, content = taken
+    other = opened(method)
+    other.receive_data(wire)
+    same = other.next_event()
+    assert isinstance(same, RawResponseMessage)
+    assert facts(same) == facts(head)
+    received = b""
+    while isinstance(event := other.next_event(), bytes):
+        received += event
+    assert (received, other.buffered) == (content, 0)
+    assert other.keep_alive
 
-    atheris.Setup(sys.argv, fuzz_one)
-    atheris.Fuzz()
+
+def messages(
+    wire: bytes, role: Role, method: str
+) -> Iterator[RawRequestMessage | RawResponseMessage]:
+    """The heads that *wire* has, as far as it is well-formed."""
+    parser = (
+        HttpRequestParser(LIMITS) if role is Role.SERVER else HttpResponseParser(LIMITS, method)
+    )
+    parser.feed_data(wire)
+    try:
+        while not isinstance(event := parser.next_event(), NeedData):
+            if isinstance(event, RawRequestMessage | RawResponseMessage):
+                yield event
+    except HttpProcessingError:
+        return
+
+
+def check_written(message: RawRequestMessage | RawResponseMessage, method: str) -> None:
+    """A head that was taken, written again in the plainest form, is the same head."""
+    major, minor = message.version
+    if isinstance(message, RawRequestMessage):
+        line = f"{message.method} {message.path} HTTP/{major}.{minor}".encode()
+        parser: HttpRequestParser | HttpResponseParser = HttpRequestParser(LIMITS)
+    else:
+        reason = message.reason.encode("utf-8", "surrogateescape")
+        line = f"HTTP/{major}.{minor} {message.code} ".encode() + reason
+        parser = HttpResponseParser(LIMITS, method)
+    fields = b"".join(b"%b:%b\r\n" % pair for pair in message.raw_headers)
+    parser.feed_data(line + b"\r\n" + fields + b"\r\n")
+    again = parser.next_event()
+    assert isinstance(again, type(message)), (message, again)
+    assert facts(again) == facts(message)
+
+
+def facts(message: RawRequestMessage | RawResponseMessage) -> tuple[object, ...]:
+    """All that is known of a head."""
+    return (
+        *(repr(message), message.version, message.raw_headers, message.framing),
+        *(message.should_close, message.upgrade, message.compression),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    from _fuzzing import fuzz  # type: ignore[import-not-found]  # it stands beside this file
+
+    fuzz(
+        fuzz_one,
+        *(Http1Connection, _head, _body, _framing, _buffer, _inner, parser_module),
+        *(_cycle, _server_half, _client_half),
+    )

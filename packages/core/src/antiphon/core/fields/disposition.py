@@ -86,7 +86,7 @@ def parse_disposition(text: str) -> Disposition:
             rest = _TO_SEMICOLON.match(text, at)
             part = "" if rest is None else rest[0].strip(" \t")
             if not part.startswith("="):
-                return Disposition(None, {}, (*faults, _NO_PARAMETER))
+                return _nothing(faults, _NO_PARAMETER)
             faults.append(_NO_PARAMETER)
             at = len(text) if rest is None else rest.end()
             continue
@@ -94,7 +94,7 @@ def parse_disposition(text: str) -> Disposition:
         name, quoted, bare = match_parameter.groups()
         name = name.lower()
         if name in parameters:
-            return Disposition(None, {}, (*faults, _DUPLICATE))
+            return _nothing(faults, _DUPLICATE)
         value = bare if quoted is None else unquote(quoted[1:-1])
         if name.endswith("*") and "*" not in name[:-1]:
             decoded = None if bare is None else _decode_extended(bare)
@@ -104,6 +104,11 @@ def parse_disposition(text: str) -> Disposition:
             value = decoded
         parameters[name] = value
     return Disposition(match[1].lower(), parameters, tuple(dict.fromkeys(faults)))
+
+
+def _nothing(faults: list[str], last: str) -> Disposition:
+    # Each fault once: a peer that repeats one must not fill a log with it.
+    return Disposition(None, {}, tuple(dict.fromkeys((*faults, last))))
 
 
 def parse_content_disposition(header: str | None) -> tuple[str | None, Mapping[str, str]]:
