@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from email.utils import formatdate
+from types import ModuleType
 from typing import Final, final
 
 from multidict import CIMultiDict
@@ -17,12 +18,24 @@ from .exchange import ContentOptions, ExchangeHandler
 from .server_protocol import Http1ServerProtocol
 from .timers import Sweep, sweep_period
 
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows, where sockets are no descriptors
+    resource = None
+
 __all__ = ("HttpServer", "http_server_protocol")
 
 _logger: Final = logging.getLogger("antiphon.server")
 
 # Seconds that handlers have after they were cancelled, before their connections are cut.
 _AFTER_CANCEL: Final = 2.0
+
+# Descriptors that connections leave to others, where there are many; else an eighth of them.
+_RESERVE: Final = 32
+
+# Seconds between two warnings that there are too few.
+_WARN_PERIOD: Final = 10.0
 
 _BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
@@ -81,6 +94,9 @@ class HttpServer:
         self._date_until = 0.0
         self._waiters: list[asyncio.Future[None]] = []
         self._last_look = 0.0
+        self._last_descriptor = _last_descriptor()
+        self._refused = 0
+        self._warn_again = 0.0
         self._sweep = Sweep(
             self.sweep,
             sweep_period((
@@ -129,14 +145,35 @@ class HttpServer:
             self.logger.debug("Connection refused: %d are open", limit)
             protocol.turn_away(_BUSY)
             return
+        sock = protocol.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= self._last_descriptor:
+            self._warn_of_descriptors()
+            protocol.turn_away(_BUSY)
+            return
         self.connections.add(protocol)
         if self.draining:
             protocol.connection.close_after()
-        if self.tcp_keepalive:
-            _switch_on_keepalive(protocol)
+        if self.tcp_keepalive and sock is not None:
+            _switch_on_keepalive(sock)
         if not self._sweep.armed:
             self._last_look = protocol.created
             self._sweep.arm(protocol.loop)
+
+    def _warn_of_descriptors(self) -> None:
+        """Tell the operator, not each time."""
+        self._refused += 1
+        # The limit may have been raised meanwhile.
+        self._last_descriptor = _last_descriptor()
+        now = time.monotonic()
+        if now < self._warn_again:
+            return
+        self._warn_again = now + _WARN_PERIOD
+        self.logger.warning(
+            "Out of file descriptors: %d connections refused so far, %d are open. "
+            "Raise the limit (ulimit -n, LimitNOFILE=) or set max_connections",
+            self._refused,
+            len(self.connections),
+        )
 
     def connection_lost(self, protocol: Http1ServerProtocol) -> None:
         """Forget *protocol*, whose connection is lost."""
@@ -258,9 +295,23 @@ class HttpServer:
         return CIMultiDict()
 
 
-def _switch_on_keepalive(protocol: Http1ServerProtocol) -> None:
-    sock = protocol.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+def _last_descriptor() -> int:
+    """The first descriptor that no connection may have.
+
+    The kernel gives the lowest that is free, so whoever gets this one knows that all below are
+    taken. The rest is for the application's files and connections, and for `accept`, without which
+    clients would hang in the listener's queue instead of being told.
+    """
+    if resource is None:
+        return sys.maxsize
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return int(limit - min(_RESERVE, limit // 8))
+
+
+def _switch_on_keepalive(sock: socket.socket) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except OSError:
