@@ -259,34 +259,61 @@ class RequestOptions:
     """Everything that decides how one request is made; treated as immutable once merged."""
 
     params: Query = None
+    """What is added to the URL's query: text, a mapping, or pairs."""
     data: Any = None
+    """Content: bytes, text, a file, a form, an async iterable, whatever a payload is registered for."""
     json: Any = None
+    """An object to send as JSON, in place of *data*."""
     cookies: LooseCookies | None = None
+    """Cookies for this request beside those of the session's jar."""
     headers: LooseHeaders | None = None
+    """Fields to send; they replace the session's of the same name."""
     skip_auto_headers: Iterable[str] | None = None
+    """Fields that would be added by themselves and are not, beside those that the session names."""
     auth: "BasicAuth | None" = None
+    """Obsolete (ANT-0006): credentials for the server."""
     allow_redirects: bool = True
+    """Follow redirects."""
     max_redirects: int = 10
     """Redirects to follow; 0 or less follows any number."""
     compress: str | bool | None = None
+    """Compress the content: the name of a coding, or ``True`` for deflate."""
     chunked: bool | None = None
+    """Send the content chunked even if its length is known."""
     expect100: bool = False
+    """Send the content only after the server has asked for it (``Expect: 100-continue``)."""
     raise_for_status: "bool | Callable[[ClientResponse], Awaitable[None]]" = False
+    """Raise `ClientResponseError` for a status of 400 or more; or a function that decides."""
     read_until_eof: bool = True
+    """Changes nothing: content without a length ends with its connection."""
     proxy: URL | None = None
+    """The proxy to go through."""
     proxy_auth: "BasicAuth | None" = None
+    """Obsolete (ANT-0006): credentials for the proxy."""
     timeout: ClientTimeout = DEFAULT_TIMEOUT
+    """Time limits; a number is the total, in seconds."""
     ssl: SSLOption = True
+    """How the server's certificate is checked: as usual, by a context or a `Fingerprint`, or not."""
     server_hostname: str | None = None
+    """The name that the certificate must have, if not the URL's host."""
     proxy_headers: LooseHeaders | None = None
+    """Fields for the proxy alone."""
     trace_request_ctx: Any = None
+    """Given to the callbacks of `TraceConfig`."""
     read_bufsize: int = 2**18
+    """Bytes of content kept unread; at twice that, the server waits."""
     auto_decompress: bool = True
+    """Undo content codings."""
     max_line_size: int = 8190
+    """Bytes of the response's status line."""
     max_field_size: int = 8190
+    """Bytes of one field of the response."""
     max_headers: int = 128
+    """Fields of the response."""
     middlewares: "Sequence[ClientMiddlewareType]" = ()
+    """Middlewares in place of the session's, the outermost first."""
     upload_tracker: "UploadTracker | None" = None
+    """Tells how far the content was sent."""
     max_size: int | None = None
     """Bytes of content, decoded, that `ClientResponse.read` takes; ``None`` for any size."""
 
