@@ -167,6 +167,19 @@ def test_a_fault_that_is_repeated_is_told_once(end: str) -> None:
     assert len(disposition.faults) == len(set(disposition.faults)) <= 3
 
 
+@pytest.mark.parametrize(
+    ("text", "filename"),
+    [
+        pytest.param("x; filename*=utf-8''%41\udccd", "A\ufffd", id="extended"),
+        pytest.param("x; filename*0*=utf-8''%41\udccd; filename*1=\udccd", "A\ufffd?", id="pieces"),
+        pytest.param("x; filename*=latin-1''\udcc3\udca4%e4", "\u00c3\u00a4\u00e4", id="Latin-1"),
+        pytest.param("x; filename=\udccd", "\udccd", id="plain"),
+    ],
+)
+def test_bytes_outside_utf_8_are_no_error_of_ours(text: str, filename: str) -> None:
+    assert content_disposition_filename(parse_disposition(text).parameters) == filename
+
+
 def test_another_parameter_may_hold_the_name() -> None:
     _, parameters = parse_content_disposition("form-data; name*0=a; name*1=b")
     assert content_disposition_filename(parameters, "name") == "ab"

