@@ -349,15 +349,13 @@ class ClientWebSocketResponse:
             if piece.final:
                 return
 
-    def __aiter__(self) -> Self:
-        return self
-
-    def __anext__(self) -> Awaitable[WSMessage]:
+    def __aiter__(self) -> AsyncIterator[WSMessage]:
         if type(self) is not ClientWebSocketResponse:
-            return self._receive_next()  # a subclass may see to that
-        return self._channel.next_message(self._timeout.ws_receive)
+            return self  # a subclass may see to `receive`
+        self._channel.iteration_timeout = self._timeout.ws_receive
+        return self._channel  # without a step in between
 
-    async def _receive_next(self) -> WSMessage:
+    async def __anext__(self) -> WSMessage:
         message = await self.receive()
         if message.type in _END:
             raise StopAsyncIteration

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -426,16 +426,14 @@ class WebSocketResponse(StreamResponse):
         channel = self._open_channel()
         return await channel.receive_fragment(self._receive_timeout if timeout is None else timeout)
 
-    def __aiter__(self) -> "WebSocketResponse":
-        return self
-
-    def __anext__(self) -> Awaitable[WSMessage]:
+    def __aiter__(self) -> AsyncIterator[WSMessage]:
         if type(self) is not WebSocketResponse:
-            return self._receive_next()  # a subclass may see to that
-        channel = self._channel or self._open_channel()
-        return channel.next_message(self._receive_timeout)
+            return self  # a subclass may see to `receive`
+        channel = self._open_channel()
+        channel.iteration_timeout = self._receive_timeout
+        return channel  # without a step in between
 
-    async def _receive_next(self) -> WSMessage:
+    async def __anext__(self) -> WSMessage:
         message = await self.receive()
         if message.type in _END:
             raise StopAsyncIteration

@@ -102,10 +102,12 @@ class WebSocketChannel(SendingEnd):
         "_reader",
         "_receive_by",
         "_reply_by",
+        "_room_for_one",
         "_size",
         "_skipping",
         "_timer",
         "_waiter",
+        "iteration_timeout",
         "latency",
     )
 
@@ -141,6 +143,7 @@ class WebSocketChannel(SendingEnd):
         self._size = 0
         self._max_queue = limits.max_queue
         self._max_size = limits.max_queue_size
+        self._room_for_one = self._max_queue > 1 and self._max_size > 125
         self._paused = False
         # How much this turn of the loop has left; whether the next one is to go on.
         self._left = _PER_TURN
@@ -165,6 +168,8 @@ class WebSocketChannel(SendingEnd):
         self._ping_at = self._pong_by = math.inf
         self._pinged = self._last_read = 0.0
         self._heartbeat = heartbeat
+        self.iteration_timeout: float | None = None
+        """Seconds that ``async for`` waits for a message; ``None`` for ever."""
         self.latency: float | None = None
         """Seconds from the last heartbeat's ping to the first sign of life after it."""
         if heartbeat is not None:
@@ -240,15 +245,13 @@ class WebSocketChannel(SendingEnd):
             if whole is not None:
                 return whole
 
-    async def next_message(self, timeout: float | None = None) -> WSMessage:
-        """`receive` for ``async for``, in one call from end to end.
+    def __aiter__(self) -> "WebSocketChannel":
+        return self
 
-        Raises:
-            StopAsyncIteration: The connection is closed or being closed.
-
-        And whatever `receive` raises.
-        """
+    async def __anext__(self) -> WSMessage:
+        """`receive` within `iteration_timeout`, until the connection is closed or closing."""
         self._connection.streaming = False
+        timeout = self.iteration_timeout
         queue = self._queue
         if not (queue or self._deaf or self._discarding or self._waiter or timeout is not None):
             waiter = self._waiter = self._loop.create_future()
@@ -260,9 +263,9 @@ class WebSocketChannel(SendingEnd):
             event: Any = queue[0]
             kind = event[0]
             if (kind is _TEXT or kind is _BINARY) and type(event) is not Fragment:
-                del queue[0]
+                queue.popleft()
                 self._size -= len(event[1])
-                return cast(WSMessage, event)
+                return event  # type: ignore[no-any-return]  # a message, as was looked at
         message = await self.receive(timeout)
         if message.type in _END:
             raise StopAsyncIteration
@@ -377,6 +380,15 @@ class WebSocketChannel(SendingEnd):
                 self.latency = now - self._pinged
         if self._deaf:
             return
+        if self._room_for_one and not (self._queue or self._paused or self._discarding):
+            message = self._connection.receive_whole(data)
+            if message is not None:
+                self._queue.append(message)
+                self._size = len(message[1])  # type: ignore[arg-type]  # it is text or bytes
+                waiter = self._waiter
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(None)
+                return
         self._reader.receive_data(data)
         if not self._paused:
             self._left = _PER_TURN

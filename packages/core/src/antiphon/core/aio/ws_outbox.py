@@ -33,8 +33,8 @@ class _Sent(Sending):
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        return iter(())  # type: ignore[return-value]  # an iterator that ends at once will do
+    # Written in C, and called for every message that is sent.
+    __await__ = staticmethod(().__iter__)  # type: ignore[assignment]  # an iterator that ends at once
 
     def send(self, value: Any) -> Any:
         raise StopIteration
@@ -134,7 +134,7 @@ class Outbox:
         "_jobs",
         "_loop",
         "_thread_from",
-        "_working",
+        "working",
     )
 
     def __init__(
@@ -153,21 +153,22 @@ class Outbox:
         # Behind the message that a thread compresses: frames, messages, and whoever waits for
         # all that was put before.
         self._jobs: deque[bytes | _Message | asyncio.Future[None] | Callable[[], None]] = deque()
-        self._working: asyncio.Future[bytes] | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether frames wait for a thread."""
-        return self._working is not None
+        self.working: asyncio.Future[bytes] | None = None
+        """What a thread compresses; frames wait for it. ``None`` for nothing."""
 
     def put(self, frame: bytes) -> Sending:
         """Send *frame* after all that was put before."""
-        if self._working is not None:
+        if self.working is None:
+            self._channel.write(frame)
+            if not self._channel.write_paused:
+                return SENT
+        else:
             self._jobs.append(frame)
-            return _Waiting(self.drain)
-        channel = self._channel
-        channel.write(frame)
-        return _Waiting(self.drain) if channel.write_paused else SENT
+        return self.waiting()
+
+    def waiting(self) -> Sending:
+        """Return what to await until everything put so far has left for the most part."""
+        return _Waiting(self.drain)
 
     def put_message(self, first: int, payload: Byteish, level: int | None) -> Sending:
         """Compress a message, or a piece of one, and send it after all that was put before.
@@ -177,7 +178,7 @@ class Outbox:
             payload: The message or piece.
             level: Compression level of this message; ``None`` for the connection's own.
         """
-        if self._working is None:
+        if self.working is None:
             if len(payload) < self._thread_from:
                 return self.put(self._frame(first, payload, level))
             self._work(_Message(first, bytes(payload), level))
@@ -192,7 +193,7 @@ class Outbox:
         Raises:
             ConnectionError: The connection is lost.
         """
-        if self._working is not None:
+        if self.working is not None:
             waiter = self._loop.create_future()
             self._jobs.append(waiter)
             await waiter
@@ -200,7 +201,7 @@ class Outbox:
 
     def then(self, call: Callable[[], None]) -> None:
         """Call *call* as soon as everything put so far was handed over."""
-        if self._working is None:
+        if self.working is None:
             call()
         else:
             self._jobs.append(call)
@@ -214,13 +215,13 @@ class Outbox:
         # Nothing else is compressed meanwhile: later messages wait in `_jobs`.
         deflate, payload, level = self._connection.deflate, message.payload, message.level
         first = message.first
-        self._working = self._loop.run_in_executor(
+        self.working = self._loop.run_in_executor(
             None, lambda: deflate(payload, final=first >= FIN, level=level)
         )
-        self._working.add_done_callback(lambda done: self._worked(first, done))
+        self.working.add_done_callback(lambda done: self._worked(first, done))
 
     def _worked(self, first: int, done: "asyncio.Future[bytes]") -> None:
-        self._working = None
+        self.working = None
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
             # What follows refers to what is missing.

@@ -8,7 +8,7 @@ from ..typedefs import Byteish
 from ..websocket.connection import State, WebSocketConnection
 from ..websocket.models import WSMsgType
 from .exchange import ByteChannel
-from .ws_outbox import FailedSend, Outbox, Sending
+from .ws_outbox import SENT, FailedSend, Outbox, Sending
 
 __all__ = ("SendingEnd",)
 
@@ -56,7 +56,7 @@ class SendingEnd:
     @property
     def write_paused(self) -> bool:
         """Whether what was sent waits to leave."""
-        return self._channel.write_paused or self._outbox.busy
+        return self._channel.write_paused or self._outbox.working is not None
 
     def send_str(self, data: str, compress: int | None = None) -> Sending:
         """Send TEXT. It is framed and handed over before this returns; awaiting what is returned
@@ -76,9 +76,13 @@ class SendingEnd:
         if connection.compresses:
             return self._send(data.encode("utf-8"), True, compress)
         try:
-            return self._outbox.put(connection.send_message(data, text=True))
+            frame = connection.send_message(data, text=True)
         except LocalProtocolError as exc:
             return self._refused(exc)
+        # What `Outbox.put` does where nothing is compressed, without the call.
+        channel = self._channel
+        channel.write(frame)
+        return self._outbox.waiting() if channel.write_paused else SENT
 
     def send_bytes(self, data: Byteish, compress: int | None = None) -> Sending:
         """Send BINARY; see `send_str`."""

@@ -58,6 +58,8 @@ _MAX_REASON: Final = 123
 _DEFLATE_FROM: Final = 64
 """Bytes below which compressing a message costs more than it saves."""
 
+_TEXT_TYPE: Final = WSMsgType.TEXT
+_BINARY_TYPE: Final = WSMsgType.BINARY
 _new: Final = tuple.__new__
 """Makes a named tuple without the detour over its own `__new__`."""
 
@@ -213,6 +215,27 @@ class WebSocketConnection:
     def receive_data(self, data: bytes) -> None:
         """Store bytes that came; they are looked at when `next_event` asks."""
         self.reader.receive_data(data)
+
+    def receive_whole(self, data: bytes) -> WSMessage | None:
+        """Take bytes that are one short message and nothing else, as they mostly are:
+        `receive_data` and `next_event` in one.
+
+        Returns:
+            The message; ``None`` if *data* is anything else, and then nothing was taken.
+        """
+        if self._assembly.kind or self.streaming:
+            return None
+        payload = self.reader.receive_whole(data)
+        if payload is None:
+            return None
+        if data[0] == _WHOLE_BINARY:
+            return _new(WSMessageBinary, (_BINARY_TYPE, payload, None))
+        if not self._decode_text:
+            return None
+        try:
+            return _new(WSMessageText, (_TEXT_TYPE, str(payload, "utf-8"), None))
+        except UnicodeDecodeError:
+            return None  # `next_event` has the words for it
 
     def receive_eof(self) -> None:
         """Note that the connection ended."""

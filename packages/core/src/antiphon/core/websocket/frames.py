@@ -128,6 +128,31 @@ class WebSocketReader:
             self.data = data
             self._pos = 0
 
+    def receive_whole(self, data: bytes) -> bytes | None:
+        """Take bytes that are one short data frame, no less and no more, with FIN and no reserved
+        bit, where nothing is under way: `receive_data` and `next_part` in one.
+
+        Returns:
+            The payload; ``None`` if *data* is anything else, and then nothing was taken.
+        """
+        masked = self._masked
+        begin = 6 if masked else 2
+        length = len(data) - begin
+        if (
+            not 0 <= length <= 125
+            or data[1] ^ masked != length  # above 125 if it is not masked as it must be
+            or not 0x81 <= data[0] <= 0x82
+            or self.data
+            or self._left
+            or self._failed
+            or length > self.max_frame_size
+        ):
+            return None
+        if not masked:
+            return data[2:]
+        mask = (data[2:6] * 32)[:length]
+        return (_integer(data[6:], "little") ^ _integer(mask, "little")).to_bytes(length, "little")
+
     def next_part(self) -> FramePart | NeedData:
         """Return the next piece of payload.
 
