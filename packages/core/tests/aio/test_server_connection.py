@@ -1025,6 +1025,35 @@ def test_a_half_closed_client_gets_its_slow_answer(run: Run, served: Served, tur
     run(check())
 
 
+def test_whoever_asked_to_know_is_told_that_the_client_ended_its_side(
+    run: Run, served: Served, turns: Turns
+) -> None:
+    """It may have left, or not: nobody can tell before something is written to it."""
+
+    async def check() -> None:
+        go = asyncio.Event()
+        told: list[str] = []
+
+        async def handler(exchange: ServerExchange) -> None:
+            exchange.add_disconnect_callback(lambda: told.append(exchange.head.path))
+            await go.wait()
+            await echo(exchange)
+
+        connection = served(HttpServer(handler))
+        connection.transport.feed(GET)
+        await turns()
+        assert not told
+        connection.transport.feed_eof()
+        await turns()
+        assert told == ["/"]
+        go.set()
+        await turns(20)
+        assert bodies(connection.transport.written) == [b"GET / "]
+        assert told == ["/"]
+
+    run(check())
+
+
 @pytest.mark.parametrize(
     ("wire", "expected"),
     [

@@ -623,6 +623,9 @@ class BaseRequest(HeadersMixin, Items):
     async def disconnected(self) -> None:
         """Wait until the peer is gone. Returns at once if it is.
 
+        A peer that has ended its side of the connection counts as gone, although it may still read:
+        that cannot be known before something is written to it.
+
         ::
 
             work = asyncio.create_task(expensive())

@@ -136,14 +136,26 @@ class Http1ServerProtocol(ConnectionProtocol):
 
     def eof_received(self) -> bool:
         self._eof = True
+        asked = self.exchange
         self.connection.receive_eof()
         if self.phase is _ACTIVE or self.phase is Phase.DRAINING:
             self._pump()
         else:
             self._close()
+        if asked is not None and asked is self.exchange and self.phase is _ACTIVE:
+            # Who closes and who only ends its side look alike until something is written to them.
+            # Whoever asked to know is told; whoever did not goes on, and answers.
+            self._tell_disconnected(asked)
         # A client may end its side and still wait for its answer (RFC 9112 section 9.6). With
         # TLS there is no such state: asyncio closes, whatever we say.
         return self.exchange is not None and self.ssl_object is None
+
+    def _tell_disconnected(self, exchange: Http1ServerExchange) -> None:
+        for callback in exchange.take_disconnect_callbacks():
+            try:
+                callback()
+            except Exception:
+                self.server.logger.exception("Exception in a disconnect callback")
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -153,11 +165,7 @@ class Http1ServerProtocol(ConnectionProtocol):
             if self.sink is not None:
                 self.sink.drop(connection_lost_error(exc))
                 self.sink = None
-            for callback in exchange.take_disconnect_callbacks():
-                try:
-                    callback()
-                except Exception:
-                    self.server.logger.exception("Exception in a disconnect callback")
+            self._tell_disconnected(exchange)
         else:
             self.server.connection_lost(self)
 
