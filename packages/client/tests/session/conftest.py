@@ -147,6 +147,7 @@ class MemoryExchange:
         self.timeline = timeline
         self.info = connection.info
         self.content: StreamReader = EMPTY_PAYLOAD
+        self.whole: bytes | None = None
         self.writer = Writer(self)
         self.informational: list[RawResponseMessage] = []
         self.trailers: CIMultiDictProxy[str] | None = None

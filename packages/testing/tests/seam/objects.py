@@ -185,6 +185,8 @@ class ServerSide:
 
 
 class ClientSide:
+    whole = None
+
     def __init__(self, exchange: ObjectExchange) -> None:
         self._exchange = exchange
         self.info, self.timeline, self.content = exchange.info, exchange.timeline, exchange.down

@@ -13,6 +13,7 @@ redirect's earlier hops would be made twice, and middlewares would see it.
 
 import asyncio
 from typing import TYPE_CHECKING, Final, final
+from weakref import ref
 
 from antiphon.core import hdrs
 from antiphon.core.aio.exchange import Timeline
@@ -30,6 +31,7 @@ from .errors import (
 )
 from .middlewares import ClientHandlerType
 from .redirects import REDIRECT_STATUSES, carried_headers, next_hop
+from .request import NO_CONTENT
 
 if TYPE_CHECKING:
     from ._call import Call
@@ -160,12 +162,15 @@ class Sender:
             if now is None:
                 now = self.loop.time()
             timeline = Timeline(now)
-            timeline.tries = tries
+            if tries > 1:
+                timeline.tries = tries
             if options.upload_tracker is not None:
                 options.upload_tracker.begin()
             key = request.connection_key
             connection = None if traces or tries > 1 else self.connector.take_idle(key, now)
-            if connection is None:
+            if connection is not None:
+                timeline.head_sent = now  # in this very step
+            else:
                 connection = await self.connector.connect(
                     key,
                     request=request,
@@ -200,10 +205,12 @@ class Sender:
             request.method, request.url, session=self.session
         )
         response.begin(request, flight, message)
-        request.answered_by(response)
-        cookies = response.headers.getall(hdrs.SET_COOKIE, None)
-        if cookies:
-            self.jar.update_from_headers(cookies, request.url)
+        # Not kept alive from here: a response that is dropped unread has to be noticed.
+        request._answered = ref(response)
+        if message.may_set_cookies:
+            cookies = response.headers.getall(hdrs.SET_COOKIE, None)
+            if cookies:
+                self.jar.update_from_headers(cookies, request.url)
         if flight.exchange.done:
             flight.finish()
         else:
@@ -216,7 +223,7 @@ class Sender:
     ) -> Flight:
         options = request.options
         try:
-            plan = request.content_plan()
+            plan = NO_CONTENT if request._payload is None else request.content_plan()
             exchange = connection.http.open(
                 request.head(),
                 length=plan.length,

@@ -68,6 +68,9 @@ class ContentPlan(NamedTuple):
     """Content follows through the exchange's writer."""
 
 
+NO_CONTENT: Final = ContentPlan(None, None, False, False)
+
+
 def auto_headers() -> CIMultiDict[str]:
     """Return the fields that every request gets unless it says otherwise."""
     return CIMultiDict({
@@ -468,12 +471,7 @@ class ClientRequest:
     @property
     def response(self) -> "ClientResponse | None":
         """The response, once there is one and as long as somebody has it."""
-        # Not kept alive from here: a response that is dropped unread has to be noticed.
         return None if self._answered is None else self._answered()
-
-    def answered_by(self, response: "ClientResponse") -> None:
-        """Note the response."""
-        self._answered = weakref.ref(response)
 
     @property
     def original_url(self) -> URL:
@@ -579,7 +577,7 @@ class ClientRequest:
         """Return how the content leaves."""
         payload = self._payload
         if payload is None:
-            return _NO_CONTENT
+            return NO_CONTENT
         size = self._size()
         if size is None:
             declared = self.headers.get(hdrs.CONTENT_LENGTH)
@@ -630,9 +628,6 @@ class ClientRequest:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self.url}>"
-
-
-_NO_CONTENT: Final = ContentPlan(None, None, False, False)
 
 
 def _plain_key(target: Target) -> ConnectionKey:

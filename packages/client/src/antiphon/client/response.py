@@ -90,11 +90,11 @@ class ClientResponse:
     """The status code."""
     reason: str | None = None
     """The reason phrase."""
-    content: StreamReader = EMPTY_PAYLOAD
-    """The content as a stream, decoded."""
-
     _history: "tuple[ClientResponse, ...]" = ()
     _body: bytes | None = None
+    # Content that was all there with the head needs no stream, unless somebody asks for it.
+    _content: StreamReader | None = None
+    _whole: bytes | None = None
     _headers: CIMultiDictProxy[str] | None = None
     _raw_headers: RawHeaders | None = None
     _cookies: SimpleCookie | None = None
@@ -139,10 +139,12 @@ class ClientResponse:
         self._request = request
         self._flight = flight
         self._message = message
-        self._exchange = flight.exchange
-        content = self.content = flight.exchange.content
-        if content is not EMPTY_PAYLOAD and not content.is_whole():
-            content.translate_errors(flight.content_error)
+        exchange = self._exchange = flight.exchange
+        self._whole = exchange.whole
+        if self._whole is None:
+            content = self._content = exchange.content
+            if content is not EMPTY_PAYLOAD and not content.is_whole():
+                content.translate_errors(flight.content_error)
         self.version = message.version
         self.status = message.code
         self.reason = message.reason
@@ -173,6 +175,21 @@ class ClientResponse:
             assert self._message is not None
             self._raw_headers = self._message.raw_headers
         return self._raw_headers
+
+    @property
+    def content(self) -> StreamReader:
+        """The content as a stream, decoded."""
+        content = self._content
+        if content is None:
+            exchange = self._exchange
+            content = self._content = EMPTY_PAYLOAD if exchange is None else exchange.content
+            if self._body is not None:
+                content.read_nowait()  # it was read already, without a stream
+        return content
+
+    @content.setter
+    def content(self, content: StreamReader) -> None:
+        self._content = content
 
     @property
     def url(self) -> URL:
@@ -401,13 +418,14 @@ class ClientResponse:
         if body is None:
             if max_size is None and self._request is not None:
                 max_size = self._request.options.max_size
-            content = self.content
-            if content.is_whole():
-                body = content.read_nowait()
-                if max_size is not None and len(body) > max_size:
-                    raise self._too_big(max_size)
-            else:
+            if self._content is None:
+                body = self._whole
+            elif self._content.is_whole():
+                body = self._content.read_nowait()
+            if body is None:
                 body = await self._read_all(max_size)
+            elif max_size is not None and len(body) > max_size:
+                raise self._too_big(max_size)
             self._body = body
             for trace in self._traces:
                 await trace.send_response_chunk_received(self.method, self.url, body)

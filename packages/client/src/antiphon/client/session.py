@@ -329,14 +329,15 @@ class ClientSession:
 
     def _plain_request(self, method: str, target: Target, now: float) -> ClientRequest | None:
         """Return the request of a call without arguments, if nothing about it is special."""
-        headers = self.complete_headers()
-        special = (
-            method not in _PLAIN_METHODS
-            or headers is None
+        headers = self._complete
+        if getversion(self._headers) != self._complete_version:  # type: ignore[arg-type]  # as below
+            headers = self.complete_headers()
+        if (
+            headers is None
+            or method not in _PLAIN_METHODS
             or target.login is not None
             or target.scheme not in self.allowed_schemes
-        )
-        if special or headers is None:
+        ):
             return None
         request = ClientRequest.plain(method, target, headers, self, self._options)
         total = self._options.timeout.total

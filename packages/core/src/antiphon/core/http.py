@@ -192,6 +192,7 @@ class RawResponseMessage:
         "code",
         "compression",
         "framing",
+        "may_set_cookies",
         "reason",
         "should_close",
         "upgrade",
@@ -208,6 +209,7 @@ class RawResponseMessage:
         should_close: bool,
         upgrade: bool = False,
         compression: str | None = None,
+        may_set_cookies: bool = True,
     ) -> None:
         self.version = version
         self.code = code
@@ -221,6 +223,8 @@ class RawResponseMessage:
         """Whether the protocol changes after this head: 101, or 2xx to CONNECT."""
         self.compression = compression
         """The ``Content-Encoding``, lower case, if there is one."""
+        self.may_set_cookies = may_set_cookies
+        """False if there surely is no ``Set-Cookie``: nobody need look for one."""
         self._block = block
         self._headers: CIMultiDictProxy[str] | None = None
 

@@ -351,7 +351,9 @@ class BaseConnector(ABC):
         loop = self._loop
         if loop is None or loop.is_closed():
             return  # nothing can be closed any more; the transports complain themselves
-        pool.release(entry, loop.time(), reusable=reusable and not self._closed)
+        # Without a greatest age nobody asks what time it is.
+        now = 0.0 if pool.limits.max_age is None else loop.time()
+        pool.release(entry, now, reusable=reusable and not self._closed)
         if (
             self._sweep_timer is None
             or pool.doomed

@@ -26,13 +26,13 @@ class Http1ClientExchange:
     """A `ClientExchange` on an HTTP/1.1 connection. Made by `Http1ClientProtocol.open`."""
 
     __slots__ = (
+        "_content",
         "_continue_waiter",
         "_informational",
         "_protocol",
         "_response_waiter",
         "_writer",
         "callbacks",
-        "content",
         "deadline",
         "decompress",
         "done",
@@ -46,6 +46,7 @@ class Http1ClientExchange:
         "started",
         "timeline",
         "trailers",
+        "whole",
     )
 
     def __init__(
@@ -74,8 +75,9 @@ class Http1ClientExchange:
         self.head: RawResponseMessage | None = None
         self.sink: ContentSink | None = None
         """What feeds `content`, unless all of it came together with the head."""
-        self.content: StreamReader = EMPTY_PAYLOAD
-        """The response's content, once its head has come."""
+        self._content: StreamReader | None = EMPTY_PAYLOAD
+        self.whole: bytes | None = None
+        """All content, if it came together with the head. A stream is made if it is asked for."""
         self.trailers: CIMultiDictProxy[str] | None = None
         """The response's trailer section, once its content was received to the end."""
         self.started = False
@@ -121,6 +123,16 @@ class Http1ClientExchange:
     def informational(self) -> list[RawResponseMessage]:
         """The 1xx heads that came before the final one."""
         return _NONE_YET[:] if self._informational is None else self._informational
+
+    @property
+    def content(self) -> StreamReader:
+        """The response's content, once its head has come."""
+        content = self._content
+        if content is None:
+            protocol = self._protocol
+            content = self._content = StreamReader(protocol, self.read_bufsize, loop=protocol._loop)
+            content.feed_whole(self.whole or b"")
+        return content
 
     @property
     def response_started(self) -> bool:
@@ -232,6 +244,16 @@ class Http1ClientExchange:
                 writer = self.writer
                 assert isinstance(writer, Http1ContentWriter)
                 writer.end_nowait(body)
+
+    def whole_came(self, content: bytes) -> None:
+        """Note all content; a stream is made of it if somebody asks for one."""
+        self.whole = content
+        self._content = None
+
+    def stream_comes(self, sink: ContentSink) -> None:
+        """Note what will feed the content."""
+        self.sink = sink
+        self._content = sink.stream
 
     def head_came(self, head: RawResponseMessage) -> None:
         """Note the final response's head."""

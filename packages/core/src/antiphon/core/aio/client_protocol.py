@@ -13,6 +13,7 @@ from ..fields.keep_alive import parse_keep_alive
 from ..http import EMPTY, HttpVersion, HttpVersion11, RawResponseMessage, RequestHead
 from ..http1.connection import CLOSED, EndOfMessage, Http1Connection, Role, State
 from ..limits import HttpLimits
+from ._allocator import learn_block_size
 from .client_exchange import Http1ClientExchange
 from .content import ContentSink
 from .exchange import ConnectionInfo, Timeline
@@ -44,12 +45,11 @@ class Http1ClientProtocol(ConnectionProtocol):
         "_closed",
         "_eof",
         "_exchange",
-        "_hint",
-        "_hint_block",
         "_last_head",
         "_pumping",
         "_sink",
         "connection",
+        "keep_alive_hint",
         "last_used",
     )
 
@@ -65,8 +65,8 @@ class Http1ClientProtocol(ConnectionProtocol):
         self._eof = False
         self._closed = False
         self._last_head: RawResponseMessage | None = None
-        self._hint: float | None = None
-        self._hint_block: bytes | None = None
+        self.keep_alive_hint: float | None = None
+        """Seconds the server said it keeps an idle connection (``Keep-Alive: timeout=``)."""
         self._close_callbacks: list[Callable[[], None]] = []
         self._close_waiters: list[asyncio.Future[None]] = []
 
@@ -90,22 +90,6 @@ class Http1ClientProtocol(ConnectionProtocol):
     def closed(self) -> bool:
         """Whether no exchange will ever start here again."""
         return self._closed or self.closing
-
-    @property
-    def keep_alive_hint(self) -> float | None:
-        """Seconds the server said it keeps an idle connection (``Keep-Alive: timeout=``)."""
-        head = self._last_head
-        if head is None:
-            return None
-        block = head._block
-        # Servers repeat themselves: the same header section is looked at once.
-        if block is not self._hint_block:
-            self._hint_block = block
-            self._hint = None
-            if b"keep-alive:" in block.lower():
-                value = head.headers.get("Keep-Alive")
-                self._hint = None if value is None else parse_keep_alive(value).timeout
-        return self._hint
 
     def now(self) -> float:
         """The loop's time."""
@@ -140,19 +124,27 @@ class Http1ClientProtocol(ConnectionProtocol):
         """Start an exchange; head and *body* leave in one write.
 
         With `RequestHead.expect_continue`, *body* leaves by itself when the server wants it.
+        A *timeline* that knows already when the head was sent spares a look at the clock.
 
         Raises:
             LocalProtocolError: `free` is 0.
             ValueError: Method, target, a name or a value contains bytes that are not allowed.
         """
-        if not self.free():
+        transport = self._transport
+        # A transport that is closing by itself is no reason: its loss is told in a moment.
+        if self._exchange is not None or self._closed or transport is None:
             raise LocalProtocolError(f"No exchange can start on {self!r}")
         connection = self.connection
         data = connection.open(head, length=length, body=body, chunked=chunked)
-        now = self.last_read = self._time()
+        now: float | None
         if timeline is None:
+            now = self._time()
             timeline = Timeline(now)
-        timeline.head_sent = now
+        else:
+            now = timeline.head_sent
+            if now is None:
+                now = self._time()
+        self.last_read = timeline.head_sent = now
         self.uses += 1
         sending = connection.our_state is State.SEND_BODY
         exchange = self._exchange = Http1ClientExchange(
@@ -168,8 +160,6 @@ class Http1ClientProtocol(ConnectionProtocol):
             timeline.body_sent = now
         elif body is not None:
             exchange.held_body = body
-        transport = self._transport
-        assert transport is not None
         transport.write(data)
         return exchange
 
@@ -326,17 +316,16 @@ class Http1ClientProtocol(ConnectionProtocol):
         if head.code < 200 and head.code != 101:
             exchange.informational_came(head)
             return True
-        self._last_head = head
+        if head is not self._last_head:
+            self._new_head_came(head)
         if head.framing is EMPTY:
             exchange.head_came(head)
             if not head.upgrade:
                 self._response_ended(None)
             return False
         stream = StreamReader(self, exchange.read_bufsize, loop=self._loop)
-        self._sink = exchange.sink = ContentSink(
-            stream, head.compression if exchange.decompress else None
-        )
-        exchange.content = stream
+        sink = self._sink = ContentSink(stream, head.compression if exchange.decompress else None)
+        exchange.stream_comes(sink)
         exchange.head_came(head)
         return True
 
@@ -344,17 +333,26 @@ class Http1ClientProtocol(ConnectionProtocol):
         self, exchange: Http1ClientExchange, head: RawResponseMessage, content: bytes
     ) -> None:
         """Do in one step what a head, its content and their end do one after the other."""
-        self._last_head = head
+        if head is not self._last_head:
+            self._new_head_came(head)
         self._exchange = None
-        self.last_used = self.last_read
+        self.last_used = exchange.timeline.end = self.last_read
         if head.framing is not EMPTY:
-            stream = exchange.content = StreamReader(self, exchange.read_bufsize, loop=self._loop)
-            stream.feed_whole(content)
+            exchange.whole_came(content)
         exchange.done = True
-        exchange.timeline.end = self.last_read
         exchange.head_came(head)
         if exchange.callbacks is not None:
             exchange.run_callbacks()
+
+    def _new_head_came(self, head: RawResponseMessage) -> None:
+        """Look at what no earlier head said: servers repeat themselves, and are then given the
+        same object by the parser."""
+        self._last_head = head
+        if b"keep-alive:" in head._block.lower():
+            value = head.headers.get("Keep-Alive")
+            self.keep_alive_hint = None if value is None else parse_keep_alive(value).timeout
+        else:
+            self.keep_alive_hint = None
 
     # ---------------------------------------------------- end of an exchange
 
@@ -425,4 +423,5 @@ def http_client_protocol(
         limits: What a response may cost.
         loop: The loop that the transport will belong to; the running one by default.
     """
+    learn_block_size()
     return Http1ClientProtocol(limits, loop or asyncio.get_running_loop())

@@ -334,6 +334,14 @@ class ClientExchange(Protocol):
         ...
 
     @property
+    def whole(self) -> bytes | None:
+        """All content, if it is here in one piece already; `content` has it too.
+
+        Mostly all that is wanted: a stream need not be made then. ``None`` is always allowed.
+        """
+        ...
+
+    @property
     def writer(self) -> ContentWriter:
         """Where the request's content goes if it was not given to `HttpConnection.open`."""
         ...
@@ -453,6 +461,7 @@ class HttpConnection(Protocol):
             body: The whole content, if it is at hand.
             chunked: Content of unknown size will come through the writer.
             decompress: Decode content codings of the response.
+            timeline: Where times are noted. If it has `Timeline.head_sent` already, that is now.
             read_bufsize: Low mark in bytes of the response's content; the high one is twice that.
             deadline: Absolute loop time by which the exchange must be done. It is kept on the
                 exchange; whoever set it looks after it, and calls `ClientExchange.abort`.
