@@ -87,6 +87,15 @@ if TYPE_CHECKING:
         WSCloseCode,
         WSHandshakeError,
         WSMessage,
+        WSMessageBinary,
+        WSMessageClose,
+        WSMessageClosed,
+        WSMessageClosing,
+        WSMessageError,
+        WSMessagePing,
+        WSMessagePong,
+        WSMessageText,
+        WSMessageTextBytes,
         WSMessageTypeError,
         WSMsgType,
     )
@@ -157,6 +166,15 @@ __all__ = (
     "WSCloseCode",
     "WSHandshakeError",
     "WSMessage",
+    "WSMessageBinary",
+    "WSMessageClose",
+    "WSMessageClosed",
+    "WSMessageClosing",
+    "WSMessageError",
+    "WSMessagePing",
+    "WSMessagePong",
+    "WSMessageText",
+    "WSMessageTextBytes",
     "WSMessageTypeError",
     "WSMsgType",
     "WebSocketConnection",
@@ -212,7 +230,11 @@ _NAMES: Final = {
     ".multipart": "BadMultipart MultipartTooLarge",
     ".websocket.connection": "WebSocketConnection",
     ".websocket.frames": "WebSocketReader WebSocketWriter",
-    ".websocket.models": "WSCloseCode WSHandshakeError WSMessage WSMessageTypeError WSMsgType",
+    ".websocket.models": (
+        "WSCloseCode WSHandshakeError WSMessage WSMessageBinary WSMessageClose WSMessageClosed "
+        "WSMessageClosing WSMessageError WSMessagePing WSMessagePong WSMessageText "
+        "WSMessageTextBytes WSMessageTypeError WSMsgType"
+    ),
 }
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
 _MODULES: Final = frozenset(("abc", "hdrs"))

@@ -23,6 +23,7 @@ from ..websocket.models import (
     WSMessageBinary,
     WSMessageError,
     WSMessageText,
+    WSMessageTextBytes,
     WSMsgType,
 )
 from .exchange import ByteChannel, ConnectionInfo
@@ -319,7 +320,9 @@ class WebSocketChannel(SendingEnd):
         self._skipping = False
         if skipped:
             return None
-        message = WSMessageText if piece.type is _TEXT else WSMessageBinary
+        message = WSMessageBinary
+        if piece.type is _TEXT:
+            message = WSMessageText if text else WSMessageTextBytes  # type: ignore[assignment]  # one of them
         return message(piece.type, there.getvalue(), None)  # type: ignore[arg-type]  # of that type
 
     def _take(self) -> WSMessage | Fragment:

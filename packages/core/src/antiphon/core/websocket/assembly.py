@@ -1,7 +1,7 @@
 """Frames to messages: fragments joined, inflated and checked as they come, under one limit."""
 
 import codecs
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, cast, final
 
 from ..errors import WebSocketError
 from .deflate import Inflater
@@ -11,6 +11,7 @@ from .models import (
     WSMessage,
     WSMessageBinary,
     WSMessageText,
+    WSMessageTextBytes,
     WSMsgType,
 )
 
@@ -184,9 +185,11 @@ class Assembly:
         self.forget()
         if kind == _BINARY:
             return WSMessageBinary(WSMsgType.BINARY, bytes(buffer), None)
-        text = str(buffer, "utf-8") if self._decode_text else checked_utf8(bytes(buffer))
-        # bytes where text is not decoded: the user asked for that, and the types say str.
-        return WSMessageText(WSMsgType.TEXT, text, None)  # type: ignore[arg-type]  # see above
+        if self._decode_text:
+            return WSMessageText(WSMsgType.TEXT, str(buffer, "utf-8"), None)
+        text = checked_utf8(bytes(buffer))
+        # No part of the union: only who asks for bytes gets them, and the types say str.
+        return cast(WSMessage, WSMessageTextBytes(WSMsgType.TEXT, text, None))
 
     def forget(self) -> None:
         """Begin anew: the message is done, or will never be."""

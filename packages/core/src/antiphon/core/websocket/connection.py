@@ -6,7 +6,7 @@ in which it must leave.
 """
 
 from enum import Enum
-from typing import Final, final
+from typing import Final, cast, final
 
 from ..errors import LocalProtocolError, WebSocketError
 from ..typedefs import Byteish
@@ -30,6 +30,7 @@ from .models import (
     WSMessagePing,
     WSMessagePong,
     WSMessageText,
+    WSMessageTextBytes,
     WSMsgType,
 )
 
@@ -274,10 +275,12 @@ class WebSocketConnection:
             if ends and begins and not self._assembly.kind and not self.streaming:
                 # A message in one frame: most are.
                 if first == _WHOLE_TEXT:
-                    text = str(data, "utf-8") if self._decode_text else checked_utf8(data)
-                    return _new(WSMessageText, (WSMsgType.TEXT, text, None))
+                    if self._decode_text:
+                        return _new(WSMessageText, (_TEXT_TYPE, str(data, "utf-8"), None))
+                    as_bytes = _new(WSMessageTextBytes, (_TEXT_TYPE, checked_utf8(data), None))
+                    return cast(WSMessage, as_bytes)  # see `Assembly`
                 if first == _WHOLE_BINARY:
-                    return _new(WSMessageBinary, (WSMsgType.BINARY, data, None))
+                    return _new(WSMessageBinary, (_BINARY_TYPE, data, None))
             if first & CONTROL:
                 return self._control(first & 0x0F, data)
             assembly = self._assembly

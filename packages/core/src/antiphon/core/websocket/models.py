@@ -98,7 +98,7 @@ class WSHandshakeError(HttpProcessingError):
 
 if TYPE_CHECKING:
     # For type checkers a message is a union, so that `msg.type is WSMsgType.TEXT` tells what
-    # `msg.data` is. When it runs, WSMessage is the class that all of them share.
+    # `msg.data` is. When it runs, WSMessage is the class that all of them are made of.
 
     class WSMessageContinuation(NamedTuple):
         data: bytes
@@ -186,9 +186,54 @@ else:
             """Return ``loads(data)``."""
             return loads(self.data)
 
-    WSMessageContinuation = WSMessageText = WSMessageTextBytes = WSMessageBinary = WSMessage
-    WSMessagePing = WSMessagePong = WSMessageClose = WSMessageClosing = WSMessage
-    WSMessageClosed = WSMessageError = WSMessage
+    class WSMessageContinuation(WSMessage):
+        __slots__ = ()
+
+    class WSMessageText(WSMessage):
+        """Text as `str`."""
+
+        __slots__ = ()
+
+    class WSMessageTextBytes(WSMessage):
+        """Text that is not decoded: `bytes`, known to be UTF-8."""
+
+        __slots__ = ()
+
+    class WSMessageBinary(WSMessage):
+        """Bytes."""
+
+        __slots__ = ()
+
+    class WSMessagePing(WSMessage):
+        """A ping that the application is to answer."""
+
+        __slots__ = ()
+
+    class WSMessagePong(WSMessage):
+        """A pong, seen by applications that see to pings themselves."""
+
+        __slots__ = ()
+
+    class WSMessageClose(WSMessage):
+        """The peer's close frame: its code, and in *extra* its reason."""
+
+        __slots__ = ()
+
+    class WSMessageClosing(WSMessage):
+        """This side is closing."""
+
+        __slots__ = ()
+
+    class WSMessageClosed(WSMessage):
+        """The connection is closed."""
+
+        __slots__ = ()
+
+    class WSMessageError(WSMessage):
+        """The connection failed; *data* is the exception."""
+
+        __slots__ = ()
+
 
 WS_CLOSED_MESSAGE: Final = WSMessageClosed(WSMsgType.CLOSED, None, None)
 WS_CLOSING_MESSAGE: Final = WSMessageClosing(WSMsgType.CLOSING, None, None)
