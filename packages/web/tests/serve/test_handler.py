@@ -276,7 +276,9 @@ def test_application_in_debug_mode_shows_the_traceback(serve):
     async def handler(request):
         raise KeyError
 
-    assert "Traceback" in serve(app_with(handler, debug=True)).response.text
+    with pytest.warns(DeprecationWarning, match="ANT-0022"):
+        app = app_with(handler, debug=True)
+    assert "Traceback" in serve(app).response.text
 
 
 @pytest.mark.parametrize(
