@@ -7,12 +7,15 @@ one flag for writing, `write_paused`; whoever produces much awaits `drain`.
 import asyncio
 import itertools
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 __all__ = ("ConnectionProtocol", "connection_lost_error")
 
 _numbers: Final = itertools.count(1)
+
+_ASYNCIOS_TIME: Final = asyncio.BaseEventLoop.time
 
 
 def connection_lost_error(cause: BaseException | None = None) -> ConnectionResetError:
@@ -22,6 +25,11 @@ def connection_lost_error(cause: BaseException | None = None) -> ConnectionReset
     )
     error.__cause__ = cause
     return error
+
+
+def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """What `loop.time` comes to: for asyncio's own loops the system's clock, without a call between."""
+    return time.monotonic if type(loop).time is _ASYNCIOS_TIME else loop.time
 
 
 class ConnectionProtocol(asyncio.Protocol):
@@ -51,7 +59,7 @@ class ConnectionProtocol(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._time: Callable[[], float] = loop.time
+        self._time: Callable[[], float] = _clock_of(loop)
         self._transport: asyncio.Transport | None = None
         self._lost: BaseException | bool = False
         self._drain_waiters: list[asyncio.Future[None]] | None = None

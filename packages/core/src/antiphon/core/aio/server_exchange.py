@@ -214,7 +214,7 @@ class Http1ServerExchange:
         )
         self.state = _DONE
         self._sent += len(data)
-        protocol.write(data)
+        protocol.write_whole(data)
 
     def send_informational(self, status: int, headers: CIMultiDict[str]) -> None:
         """Send a 1xx response other than 101; nothing towards HTTP/1.0.

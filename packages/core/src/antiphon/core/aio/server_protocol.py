@@ -71,6 +71,7 @@ class Http1ServerProtocol(ConnectionProtocol):
     """
 
     __slots__ = (
+        "_alone",
         "_channel",
         "_drained",
         "_eof",
@@ -105,7 +106,7 @@ class Http1ServerProtocol(ConnectionProtocol):
         self.unsent_since = 0.0
         self.body_time = 0.0
         """Seconds that somebody waited for content of the present request."""
-        self._pumping = False
+        self._pumping = self._alone = False
         self._out: list[bytes] = []
         self._eof = False
         self._drained = 0
@@ -123,6 +124,15 @@ class Http1ServerProtocol(ConnectionProtocol):
     def data_received(self, data: bytes) -> None:
         self.last_read = self._time()
         if self.phase is _ACTIVE:
+            if self.exchange is None and not self.write_paused:
+                head = self.connection.receive_request(data)
+                if head is not None:
+                    buffer = self.connection.buffer
+                    if buffer.pos == len(buffer.data):
+                        self._serve_alone(head)
+                    else:
+                        self._pump(head)
+                    return
             self.connection.receive_data(data)
             if self.exchange is None or self.sink is not None:
                 self._pump()
@@ -187,6 +197,15 @@ class Http1ServerProtocol(ConnectionProtocol):
         if transport is not None:
             transport.write(data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Hand a whole response to the transport, at once if none can follow in this turn."""
+        if self._alone and not self._out:
+            transport = self._transport
+            if transport is not None:
+                transport.write(data)
+        else:
+            self.write(data)
+
     def flush(self) -> None:
         """Hand over what was held back."""
         out = self._out
@@ -219,13 +238,28 @@ class Http1ServerProtocol(ConnectionProtocol):
 
     # ------------------------------------------------------------------ pump
 
-    def _pump(self) -> None:
-        """Go on as far as bytes, readers and fairness allow."""
+    def _serve_alone(self, head: RawRequestMessage) -> None:
+        """What the pump does for a request that came by itself, when there is nothing else to do."""
+        self._pumping = self._alone = True
+        try:
+            self._begin(head, None)
+        finally:
+            self._pumping = self._alone = False
+            if self._out:
+                self.flush()
+        if self.sink is not None:
+            self._pump()
+
+    def _pump(self, head: RawRequestMessage | None = None) -> None:
+        """Go on as far as bytes, readers and fairness allow; from *head*, if one was taken already."""
         if self._pumping:
             return
         self._pumping = True
         left = _TURN
         try:
+            if head is not None:
+                left -= 1
+                self._begin(head, None)
             while left:
                 left -= 1
                 if self.phase is not _ACTIVE:
@@ -292,11 +326,10 @@ class Http1ServerProtocol(ConnectionProtocol):
             and self.phase is _ACTIVE
             and not task.cancelled()
             and task.exception() is None
-            and self.connection.keep_alive
+            and self.connection.start_usual_cycle()
         ):
             # What nearly always happens, without the questions of `_finish`.
             self.exchange = None
-            self.connection.start_next_cycle()
         else:
             self._task_done(task)
 
@@ -310,6 +343,10 @@ class Http1ServerProtocol(ConnectionProtocol):
         if exchange.wants_continue or self.sink.decodes:
             stream.on_demand(self._content_wanted)
             self.sink.held = self.sink.decodes
+            return
+        # What is here already is there when the handler starts: no need to wait for it.
+        while self._take_content():
+            pass
 
     def _content_wanted(self) -> None:
         exchange = self.exchange
