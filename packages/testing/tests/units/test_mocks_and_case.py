@@ -156,14 +156,6 @@ async def test_memory_reaches_nothing_else() -> None:
     async with TestClient(TestServer(make_app(), transport="memory")) as client:
         with pytest.raises(ClientConnectorError, match="in memory only"):
             await client.session.get("http://127.0.0.1:1/")
-        with pytest.raises(ClientConnectorError, match="no TLS"):
-            await client.session.get(f"https://127.0.0.1:{client.port}/")
-
-
-async def test_there_is_no_tls_in_memory() -> None:
-    server = TestServer(make_app(), transport="memory")
-    with pytest.raises(ValueError, match="no TLS in memory"):
-        await server.start_server(ssl=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
 
 
 async def test_a_file_is_sent_through_memory(tmp_path: Any, test_client: Any) -> None:

@@ -14,12 +14,14 @@ from typing import Any, Final, NoReturn, cast, final
 
 import attrs
 
-from .transport import reset_connection
+from .transport import receiver_of, reset_connection
 
 __all__ = ("FaultPlan", "Faults")
 
 _HIGH: Final = 65536
 _LOW: Final = _HIGH // 4
+_LINGER: Final = 1.0
+"""Seconds that a connection which was cut waits for its peer to close, too."""
 
 
 def _not_negative(instance: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
@@ -38,23 +40,24 @@ class Faults:
     """What happens to the bytes of one direction; they combine.
 
     The four that end something count the bytes that have passed; the one with the smallest
-    number comes first, and what follows is dropped.
+    number comes first, and what follows is dropped. Bytes are those of the wire: encrypted
+    where the server speaks TLS.
     """
 
     split: int | None = attrs.field(default=None, validator=_positive)
     """Bytes delivered at once, at most; each piece in a turn of the loop of its own."""
     delay: float = attrs.field(default=0.0, validator=_not_negative)
-    """Seconds that everything comes later, the end included."""
+    """Seconds that everything comes later, the end and a reset included."""
     drip: float | None = attrs.field(default=None, validator=_positive)
     """Seconds between two pieces; pieces of one byte, or of *split*."""
     cut_after: int | None = attrs.field(default=None, validator=_not_negative)
-    """Close the connection, politely, after that many bytes."""
+    """Close the connection, politely, after that many bytes: both ends see an orderly end."""
     reset_after: int | None = attrs.field(default=None, validator=_not_negative)
-    """Reset the connection after that many bytes."""
+    """Reset the connection after that many bytes, for both ends."""
     half_close_after: int | None = attrs.field(default=None, validator=_not_negative)
     """End this direction after that many bytes; the other one lives on."""
     stall_after: int | None = attrs.field(default=None, validator=_not_negative)
-    """Let nothing pass after that many bytes; the connection stays open."""
+    """Let nothing pass after that many bytes, no end either; the connection stays open."""
 
     def piece(self) -> int | None:
         """Bytes delivered at once, at most."""
@@ -102,7 +105,7 @@ class FaultPlan:
             protocol = factory()
             if self.connections is not None and number not in self.connections:
                 return protocol
-            return _FaultyProtocol(cast(asyncio.Protocol, protocol), self)
+            return _FaultyProtocol(protocol, self)
 
         return make
 
@@ -129,7 +132,8 @@ class _Lane:
         self._end = end
         self._mark = mark  # told True above the high mark, False below the low one
         self._above = False
-        self._queue: deque[tuple[float, bytes | None]] = deque()  # due, bytes or None for EOF
+        # When it is due; bytes, or None for the end.
+        self._queue: deque[tuple[float, bytes | memoryview | None]] = deque()
         self.size = 0
         self.paused = False
         self._passed = 0
@@ -158,6 +162,13 @@ class _Lane:
         """Deliver again."""
         self.paused = False
         self._schedule()
+
+    def later(self, then: Callable[[], None]) -> None:
+        """Call *then* once bytes that were fed now would be due."""
+        if self._faults.delay:
+            self._loop.call_later(self._faults.delay, then)
+        else:
+            then()
 
     def when_empty(self, then: Callable[[], None]) -> None:
         """Call *then* once nothing is left; at once if so."""
@@ -203,20 +214,20 @@ class _Lane:
             then()
         self._schedule()
 
-    def _pass_on(self, data: bytes) -> None:
+    def _pass_on(self, data: bytes | memoryview) -> None:
         size = len(data) if self._piece is None else min(len(data), self._piece)
         if self._limit is not None:
             size = min(size, self._limit - self._passed)
         due, _ = self._queue.popleft()
         if size < len(data):
-            self._queue.appendleft((due, data[size:]))
+            self._queue.appendleft((due, memoryview(data)[size:]))  # a copy each time is many
         self.size -= size
         self._passed += size
         if self._faults.drip is not None:
             self._not_before = self._loop.time() + self._faults.drip
         if self.size <= _LOW:
             self._mark_below()
-        self._deliver(data[:size])
+        self._deliver(bytes(data[:size]))
         if self._passed == self._limit and not self._ended:
             self._finish_early()
 
@@ -240,8 +251,8 @@ class _Lane:
 class _FaultyProtocol(asyncio.Protocol):
     """What the real transport sees: passes on to *inner* what the plan lets through."""
 
-    def __init__(self, inner: asyncio.Protocol, plan: FaultPlan) -> None:
-        self.inner = inner
+    def __init__(self, inner: asyncio.BaseProtocol, plan: FaultPlan) -> None:
+        self.take_inner(inner)
         self._plan = plan
         self._outer: _FaultyTransport | None = None
         self._lost = False
@@ -251,6 +262,11 @@ class _FaultyProtocol(asyncio.Protocol):
         self.inner.connection_made(self._outer)
         self._outer.inbound.begin()
         self._outer.outbound.begin()
+
+    def take_inner(self, inner: asyncio.BaseProtocol) -> None:
+        """Pass on to *inner* from now on."""
+        self.inner: asyncio.Protocol = cast(asyncio.Protocol, inner)
+        self.receive = receiver_of(inner)
 
     @property
     def _wrapped(self) -> "_FaultyTransport":
@@ -262,16 +278,19 @@ class _FaultyProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._wrapped.inbound.feed(None)
-        # TLS cannot stay half open, and complains about the wish.
-        return self._wrapped.get_extra_info("ssl_object") is None
+        self._wrapped.peer_ended()
+        return True  # what ends in which direction, the lanes say
 
     def connection_lost(self, exc: Exception | None) -> None:
         outer = self._wrapped
         outer.outbound.stop()
-        if exc is None and not outer.inbound.paused:
-            outer.inbound.when_empty(lambda: self.lose(outer.broken))
+        outer.peer_ended()
+        inbound = outer.inbound
+        if outer.broken is not None or inbound.paused:
+            self.lose(exc or outer.broken)
         else:
-            self.lose(exc)
+            # A loss takes as long as bytes do, and does not overtake them.
+            inbound.later(lambda: inbound.when_empty(lambda: self.lose(exc)))
 
     def lose(self, exc: Exception | None) -> None:
         if not self._lost:
@@ -298,7 +317,8 @@ class _FaultyTransport(asyncio.Transport):
 
     def __init__(self, real: asyncio.Transport, outer: _FaultyProtocol, plan: FaultPlan) -> None:
         super().__init__()
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
+        self._lingering: asyncio.TimerHandle | None = None
         self._real = real
         self._outer = outer
         self._closing = False
@@ -324,8 +344,11 @@ class _FaultyTransport(asyncio.Transport):
         )
 
     def _pass_in(self, data: bytes) -> None:
-        # Looked up each time: a connection that is upgraded changes its protocol.
-        self._outer.inner.data_received(data)
+        try:
+            self._outer.receive(data)
+        except BaseException:
+            self.abort()  # as transports do when their protocol fails
+            raise
 
     def _take_eof(self) -> None:
         if not self._outer.inner.eof_received():
@@ -335,15 +358,30 @@ class _FaultyTransport(asyncio.Transport):
         if ending == "half_close":
             if inbound:
                 self._take_eof()
-            elif self._real.can_write_eof():
+            else:
                 self._real.write_eof()
         elif ending == "cut":
             self._closing = True
-            self._real.close()
+            if inbound:
+                self._outer.inner.eof_received()  # and whatever it wants, the rest is over, too
+            self._linger()
         elif ending == "reset":
             self._closing = True
             self.broken = ConnectionResetError("reset by the fault plan")
             reset_connection(self._real)
+
+    def _linger(self) -> None:
+        """End politely: closing with bytes unread would be a reset."""
+        self.inbound.stop()
+        self._real.write_eof()
+        self._lingering = self._loop.call_later(_LINGER, self._real.close)
+        self._loop.call_soon(self._outer.lose, None)
+
+    def peer_ended(self) -> None:
+        """The peer has ended its direction, or the connection is lost."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._real.close()
 
     # -- what the protocol may ask
 
@@ -351,7 +389,7 @@ class _FaultyTransport(asyncio.Transport):
         return self._real.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._outer.inner = cast(asyncio.Protocol, protocol)
+        self._outer.take_inner(protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self._outer.inner
@@ -417,3 +455,7 @@ class _FaultyTransport(asyncio.Transport):
         self.inbound.stop()
         self.outbound.stop()
         self._real.abort()
+
+    def _force_close(self, exc: Exception | None) -> None:  # asyncio's TLS calls this one
+        self.broken = exc
+        self.abort()

@@ -23,6 +23,7 @@ from typing import Any, Final, Self, cast, final
 
 from yarl import URL
 
+from ._tls import speaking_tls
 from .server import BaseTestServer
 from .transport import MemoryListener, reset_connection
 
@@ -254,7 +255,10 @@ class ScriptedServer:
     async def start(self) -> None:
         """Listen."""
         if self._transport == "memory":
-            self.listener = MemoryListener(self._make, host=self.host)
+            factory: Callable[[], asyncio.BaseProtocol] = self._make
+            if self._ssl is not None:
+                factory = speaking_tls(factory, self._ssl)
+            self.listener = MemoryListener(factory, host=self.host)
             self.port = self.listener.port
             return
         self._server = await asyncio.get_running_loop().create_server(

@@ -13,6 +13,7 @@ from yarl import URL
 
 from antiphon.web import Application, AppRunner, BaseRequest, Server, ServerRunner, StreamResponse
 
+from ._tls import speaking_tls
 from .faults import FaultPlan
 from .ports import get_port_socket
 from .transport import MemoryListener
@@ -144,11 +145,13 @@ class BaseTestServer(abc.ABC):
 
     async def _listen(self, ssl_context: SSLContext | None) -> None:
         factory: Callable[[], asyncio.BaseProtocol] = self.handler
+        if ssl_context is not None and (self.transport == "memory" or self.faults is not None):
+            # Inside of the faults, which are those of a wire: encrypted bytes go wrong.
+            factory = speaking_tls(factory, ssl_context)
+            ssl_context = None
         if self.faults is not None:
             factory = self.faults.wrap(factory)
         if self.transport == "memory":
-            if ssl_context is not None:
-                raise ValueError("there is no TLS in memory: use transport='socket'")
             self.listener = MemoryListener(factory, host=self.host, port=self.port)
             self.port = self.listener.port
             return

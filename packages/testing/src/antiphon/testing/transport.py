@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import enum
 import errno
+import functools
 import itertools
 import socket
 import struct
@@ -113,7 +114,7 @@ class MemoryTransport(asyncio.Transport):
         self._context = context  # of whoever opened this end, as callbacks of sockets have it
         self._peer: MemoryTransport = self
         self._protocol = protocol
-        self._receive = self._receiver(protocol)
+        self._receive = receiver_of(protocol)
         # This direction of reading.
         self._inbox: deque[bytes] = deque()
         self._unread = 0
@@ -148,7 +149,7 @@ class MemoryTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Deliver to *protocol* from now on."""
         self._protocol = protocol
-        self._receive = self._receiver(protocol)
+        self._receive = receiver_of(protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Whom bytes are delivered to."""
@@ -395,24 +396,6 @@ class MemoryTransport(asyncio.Transport):
             pieces.append(data)
         return b"".join(pieces)
 
-    def _receiver(self, protocol: asyncio.BaseProtocol) -> Callable[[bytes], None]:
-        if isinstance(protocol, asyncio.BufferedProtocol):
-            return self._fill
-        return cast(asyncio.Protocol, protocol).data_received
-
-    def _fill(self, data: bytes) -> None:
-        """Hand *data* to a protocol that has a buffer of its own."""
-        protocol = cast(asyncio.BufferedProtocol, self._protocol)
-        rest = memoryview(data)
-        while rest and not self._closing:
-            buffer = memoryview(protocol.get_buffer(len(rest))).cast("B")
-            size = min(len(buffer), len(rest))
-            if not size:
-                raise RuntimeError("get_buffer() returned an empty buffer")
-            buffer[:size] = rest[:size]
-            rest = rest[size:]
-            protocol.buffer_updated(size)
-
     def _fail(self, exc: Exception, where: str) -> None:
         """A protocol has failed: tell the loop, and end the connection, as asyncio does."""
         self._loop.call_exception_handler({
@@ -434,6 +417,25 @@ def reset_connection(transport: asyncio.Transport) -> None:
         # Closing sends a reset instead of an orderly end.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+def receiver_of(protocol: asyncio.BaseProtocol) -> Callable[[bytes], None]:
+    """Return what takes bytes for *protocol*, which may have a buffer of its own."""
+    if isinstance(protocol, asyncio.BufferedProtocol):
+        return functools.partial(_fill, protocol)
+    return cast(asyncio.Protocol, protocol).data_received
+
+
+def _fill(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        buffer = memoryview(protocol.get_buffer(len(rest))).cast("B")
+        size = min(len(buffer), len(rest))
+        if not size:
+            raise RuntimeError("get_buffer() returned an empty buffer")
+        buffer[:size] = rest[:size]
+        rest = rest[size:]
+        protocol.buffer_updated(size)
 
 
 def _drop(data: bytes) -> None:
