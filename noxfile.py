@@ -234,6 +234,16 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def faults(session: nox.Session) -> None:
+    """Serve thousands of clients that leave, hang and dribble, and kill gunicorn's workers."""
+    session.install(*EDITABLE, *group("test"))
+    session.run(
+        "pytest", "packages/web/tests/faults", "packages/web/tests/worker", *session.posargs,
+        env={"ANTIPHON_FAULTS": "1"},
+    )  # fmt: skip
+
+
+@nox.session(python=NEWEST)
 def bench(session: nox.Session) -> None:
     """Measure against peers in one interleaved run (``-- server``, ``client`` or ``micro``)."""
     session.install(*EDITABLE, *group("bench"))
