@@ -7,8 +7,11 @@ comment ``here``.
 import asyncio
 import importlib
 import inspect
+import os
 import pathlib
 import ssl
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -507,30 +510,91 @@ def marked_line(use: Callable[..., Any]) -> int:
     return line
 
 
+def fault(id: str, use: Callable[..., Any]) -> str | None:
+    """Say what is wrong with the warnings of one use, that of the entry *id*."""
+    caught = used(use)
+    if len(caught) != 1:
+        return f"{len(caught)} warnings"
+    (warning,) = caught
+    if not isinstance(warning.message, AntiphonDeprecationWarning) or warning.message.id != id:
+        return f"another warning: {warning.message}"
+    if not str(warning.message).endswith(f" [{id}]"):
+        return f"no id at the end: {warning.message}"
+    here = (pathlib.Path(__file__).name, marked_line(use))
+    blamed = (pathlib.Path(warning.filename).name, warning.lineno)
+    return None if blamed == here else f"blames {blamed}, not {here}"
+
+
 @pytest.mark.parametrize(
     ("id", "use"), [pytest.param(id, use, id=f"{id}-{use.__name__}") for id, use in ROWS]
 )
 def test_obsolete_use_warns_once_where_it_stands(id: str, use: Callable[..., Any]) -> None:
-    (warning,) = used(use)
-    assert isinstance(warning.message, AntiphonDeprecationWarning)
-    assert (warning.message.id, pathlib.Path(warning.filename).name, warning.lineno) == (
-        id,
-        pathlib.Path(__file__).name,
-        marked_line(use),
-    )
-    assert str(warning.message).endswith(f" [{id}]")
+    assert fault(id, use) is None
 
 
-def test_the_table_has_every_entry_and_no_other() -> None:
-    entries = registry.load(Repository())
-    assert {id for id, _ in ROWS} == {entry.id for entry in entries if entry.state == "warning"}
+def silent() -> None:
+    web.Application()  # here
 
 
-def test_each_place_that_warns_has_a_row() -> None:
+def twice() -> None:
+    for _ in range(2):
+        web.Application().loop  # here  # noqa: B018  # reading is the use
+
+
+def another() -> None:
+    web.Application().debug  # here  # noqa: B018  # reading is the use
+
+
+def elsewhere() -> None:
+    web.Application().loop  # noqa: B018  # reading is the use
+    # here
+
+
+def raw() -> None:
+    warnings.warn("loop [ANT-0002]", DeprecationWarning, stacklevel=1)  # here
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        pytest.param(silent, "0 warnings", id="no warning"),
+        pytest.param(twice, "2 warnings", id="two warnings"),
+        pytest.param(another, "another warning", id="another id"),
+        pytest.param(elsewhere, "blames", id="another line"),
+        pytest.param(raw, "another warning", id="without the helper"),
+    ],
+)
+def test_a_use_that_warns_otherwise_is_seen(use: Callable[..., Any], expected: str) -> None:
+    assert str(fault("ANT-0002", use)).startswith(expected)
+
+
+def untested(places: Counter[str], rows: Counter[str], ids: set[str]) -> list[str]:
+    """Return entries without a row, rows without an entry, and ids with fewer rows than places."""
+    known = {id for id in rows | places if rows[id] < places[id]}
+    return sorted(known | (ids ^ set(rows)))
+
+
+def test_each_entry_and_each_place_that_warns_has_a_row() -> None:
     """A place more in the code needs a row more here."""
     calls, _ = scan.uses(Repository())
+    current = {each.id for each in registry.load(Repository()) if each.state == "warning"}
     places, rows = Counter(call.id for call in calls), Counter(id for id, _ in ROWS)
-    assert {id: count for id, count in places.items() if rows[id] < count} == {}
+    assert untested(places, rows, current) == []
+
+
+@pytest.mark.parametrize(
+    ("places", "rows", "ids", "expected"),
+    [
+        pytest.param("A", "A", "A", [], id="each has one"),
+        pytest.param("AA", "A", "A", ["A"], id="two places and one row"),
+        pytest.param("AB", "A", "AB", ["B"], id="an entry without a row"),
+        pytest.param("A", "AB", "A", ["B"], id="a row without an entry"),
+    ],
+)
+def test_the_check_of_rows_sees_what_is_missing(
+    places: str, rows: str, ids: str, expected: list[str]
+) -> None:
+    assert untested(Counter(places), Counter(rows), set(ids)) == expected
 
 
 NAMED = [
@@ -561,3 +625,22 @@ def test_helper_refuses_an_unknown_id() -> None:
 def test_url_is_not_obsolete() -> None:
     """The table would notice a use that does not warn at all."""
     assert used(lambda: URL("http://example.com/")) == []
+
+
+@pytest.mark.subprocess
+def test_the_policys_command_makes_errors_of_ours(tmp_path: pathlib.Path) -> None:
+    page = (Repository().root / "docs/deprecation-policy.md").read_text()
+    (command,) = [line for line in page.splitlines() if line.startswith("python -m pytest")]
+    (tmp_path / "test_ours.py").write_text(
+        "import warnings\n"
+        "from antiphon import web\n"
+        "def test_theirs(): warnings.warn('theirs', DeprecationWarning)\n"
+        "def test_ours(): web.Application().loop\n"
+    )
+    own = ["-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", os.devnull]
+    done = subprocess.run(
+        [sys.executable, *command.split()[1:], "-p", "no:asyncio", "-p", "no:anyio", *own, tmp_path],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "[ANT-0002]" in done.stdout
