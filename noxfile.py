@@ -126,6 +126,16 @@ def leaks(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def cancellations(session: nox.Session) -> None:
+    """Cancel 2,000 requests at random over real sockets; the tests do so with 200."""
+    session.install(*EDITABLE, *group("test"))
+    session.run(
+        "pytest", "packages/client/tests/faults", "-k", "at_random", *session.posargs,
+        env={"ANTIPHON_CANCELLATION_BATCHES": "40"},
+    )  # fmt: skip
+
+
+@nox.session(python=NEWEST)
 def demo(session: nox.Session) -> None:
     """Serve a small file store and drive it with the client; ``-- --once`` ends after that."""
     session.install(*EDITABLE, "aiosqlite", "rich")

@@ -260,6 +260,9 @@ def run(request: pytest.FixtureRequest) -> Runner:
         async def watched() -> Any:
             loop = asyncio.get_running_loop()
             loop.set_exception_handler(lambda loop, context: complaints.append(context))
+            # The first listening socket has libuv open a descriptor that it keeps for itself.
+            async with listening(Origin()):
+                pass
             return await main
 
         with warnings.catch_warnings():

@@ -6,8 +6,11 @@ through a pool of one; and no task and no descriptor is left.
 """
 
 import asyncio
+import os
+import random
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from typing import Any
@@ -234,5 +237,69 @@ def test_at_every_await_through_a_proxy(
                 tls=trusting,
             )
             assert waits >= (3 if scheme == "http" else 4)
+
+    run(main())
+
+
+# -- at random
+
+
+BATCHES = int(os.environ.get("ANTIPHON_CANCELLATION_BATCHES", "4"))
+"""How many times fifty requests."""
+
+
+async def _cancelled_after(turns: int, task: "asyncio.Task[bytes]") -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+
+
+def test_at_random(run: Runner, server_tls: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    """Five connections for fifty requests at a time, of every kind, each cancelled somewhere.
+
+    Two hundred of them here; ``nox -s cancellations`` makes it two thousand.
+    """
+    dice = random.Random(20261122)
+
+    async def main() -> None:
+        before = Leftovers()
+        outcomes: Counter[str] = Counter()
+        async with (
+            listening(Origin()) as origin,
+            listening(Origin(), server_tls) as secured,
+            ClientSession(
+                connector=TCPConnector(limit=5, resolver=Loopback(), ssl=trusting)
+            ) as session,
+        ):
+            urls = [f"http://localhost:{origin.port}", f"https://localhost:{secured.port}"]
+            kinds: list[tuple[Scenario, int]] = [
+                (lambda session, url: get(session, f"{url}/"), 8),
+                (lambda session, url: get(session, f"{url}/redirect"), 2),
+                (read_in_pieces, 1),
+                (upload, 2),
+                (partial(upload, expect100=True), 1),
+            ]
+            scenarios, weights = zip(*kinds, strict=True)
+            for _ in range(BATCHES):
+                tasks = [
+                    asyncio.ensure_future(scenario(session, dice.choices(urls, (4, 1))[0]))
+                    for scenario in dice.choices(scenarios, weights, k=50)
+                ]
+                await asyncio.gather(
+                    *(_cancelled_after(int(dice.expovariate(0.02)), task) for task in tasks)
+                )
+                await asyncio.wait(tasks)
+                for task in tasks:
+                    outcomes["cancelled" if task.cancelled() else "done"] += 1
+                    assert task.cancelled() or task.result() in (b"hello", TEXT)
+                stats = session.connector.stats() if session.connector else None
+                assert stats is not None
+                assert (stats.active, stats.connecting, stats.waiting) == (0, 0, 0)
+                assert stats.idle <= 5
+            for url in urls:
+                assert await get(session, f"{url}/") == b"hello"
+        await before.check(origin, secured)
+        assert outcomes["cancelled"] + outcomes["done"] == 50 * BATCHES
+        assert min(outcomes["cancelled"], outcomes["done"]) > 5, outcomes
 
     run(main())

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn, Protocol, final
 
 from antiphon.core.aio.exchange import Timeline
 
-from ..errors import ConnectionTimeoutError, Failure
+from ..errors import ClientConnectionError, ConnectionTimeoutError, Failure
 from ..options import ClientTimeout
 from .key import ConnectionKey
 
@@ -31,6 +31,17 @@ class ConnectionTrace(Protocol):
 
 
 @final
+class _Run:
+    """What an attempt has in common with its way to a proxy."""
+
+    __slots__ = ("ended", "phases")
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.phases: list[Phase] = []
+
+
+@final
 class DialContext:
     """What travels down while a connection is being got.
 
@@ -42,7 +53,7 @@ class DialContext:
         timeline: Where the times go.
     """
 
-    __slots__ = ("_bounds", "key", "loop", "request", "timeline", "timeout", "traces")
+    __slots__ = ("_bounds", "_run", "key", "loop", "request", "timeline", "timeout", "traces")
 
     def __init__(
         self,
@@ -62,6 +73,7 @@ class DialContext:
         self.timeout = timeout
         now = loop.time()
         self.timeline = Timeline(now) if timeline is None else timeline
+        self._run = _Run()
         self._bounds: list[tuple[float, str]] = []
         if deadline is not None:
             self._bounds.append((deadline, "total"))
@@ -83,6 +95,15 @@ class DialContext:
             if own < when:
                 when, reason = own, name
         return Phase(self, name, None if when == _NEVER else when, reason)
+
+    def end(self) -> None:
+        """End the attempt at its next or present wait: nobody wants the connection any more.
+
+        What waits raises `ClientConnectionError`.
+        """
+        self._run.ended = True
+        for phase in tuple(self._run.phases):
+            phase.end()
 
     def towards(self, key: ConnectionKey) -> "DialContext":
         """The same attempt, on its way to *key* first (a proxy)."""
@@ -108,12 +129,20 @@ class Phase:
         self._context = context
         self._name = name
         self._reason = reason
-        self._timeout = None if when is None else asyncio.timeout_at(when)
+        self._timeout = asyncio.timeout_at(when)
         self._start = context.loop.time()
 
     async def __aenter__(self) -> None:
-        if self._timeout is not None:
-            await self._timeout.__aenter__()
+        run = self._context._run
+        if run.ended:
+            raise ClientConnectionError("Connector is closed.")
+        await self._timeout.__aenter__()
+        run.phases.append(self)
+
+    def end(self) -> None:
+        """Let whoever waits inside wake up, and raise."""
+        if not self._timeout.expired():
+            self._timeout.reschedule(self._context.loop.time())
 
     async def __aexit__(
         self,
@@ -121,13 +150,14 @@ class Phase:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        timeout = self._timeout
-        if timeout is None:
-            return
+        run = self._context._run
+        run.phases.remove(self)
         try:
-            await timeout.__aexit__(exc_type, exc, traceback)
+            await self._timeout.__aexit__(exc_type, exc, traceback)
         except TimeoutError as caught:
             # Not what the operating system calls a time-out: that one has not come from here.
+            if run.ended:
+                raise ClientConnectionError("Connector is closed.") from caught
             self._raise(caught)
 
     def _raise(self, cause: BaseException) -> NoReturn:

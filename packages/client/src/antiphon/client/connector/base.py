@@ -111,6 +111,7 @@ class BaseConnector(ABC):
         self._loop = loop if loop is not None else _running_loop_or_none()
         self._made_at = _place_of_user()
         self._live = set()  # every connection whose transport is not known to be gone
+        self._dialing: set[DialContext] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._grace_timer: asyncio.TimerHandle | None = None
         # What timers and transports hold: they keep nothing alive.
@@ -274,6 +275,7 @@ class BaseConnector(ABC):
     async def _open(self, context: DialContext) -> HttpConnection:
         """Dial in a reserved slot; whatever goes wrong gives the slot back in the same step."""
         http: HttpConnection | None = None
+        self._dialing.add(context)
         try:
             for trace in context.traces:
                 await trace.send_connection_create_start()
@@ -289,6 +291,8 @@ class BaseConnector(ABC):
             self._pool.cancel(context.key)
             self._settle()
             raise
+        finally:
+            self._dialing.discard(context)
         return http
 
     async def _stand_in_line(self, context: DialContext) -> Entry | None:
@@ -439,6 +443,8 @@ class BaseConnector(ABC):
         pool.clear()
         idle = set(pool.doomed)
         self._settle()
+        for context in self._dialing:
+            context.end()
         for entry in list(self._live):
             if abort_ssl or entry not in idle:
                 cast(HttpConnection, entry.http).abort()
