@@ -1025,6 +1025,35 @@ def test_a_half_closed_client_gets_its_slow_answer(run: Run, served: Served, tur
     run(check())
 
 
+def test_a_lost_connection_keeps_nothing_of_what_was_being_written(
+    run: Run, served: Served, turns: Turns
+) -> None:
+    """The error comes with the frames it passed, which hold 64 KB and more."""
+
+    class Data(bytearray):
+        pass
+
+    def failing_write(data: Data) -> None:
+        raise BrokenPipeError(f"{len(data)} bytes")
+
+    async def check() -> None:
+        connection = served(HttpServer(echo))
+        protocol = connection.protocol
+        data = Data(65536)
+        kept = weakref.ref(data)
+        try:
+            failing_write(data)
+        except BrokenPipeError as exc:
+            protocol.connection_lost(exc)
+        del data
+        assert kept() is None
+        assert protocol.lost
+        assert "65536 bytes" in str(protocol.lost_error().__cause__)
+        await turns()
+
+    run(check())
+
+
 def test_whoever_asked_to_know_is_told_that_the_client_ended_its_side(
     run: Run, served: Served, turns: Turns
 ) -> None:

@@ -1,8 +1,10 @@
 """One exchange through a handler or an application: answers, errors, logs."""
 
 import asyncio
+import gc
 import json
 import logging
+import weakref
 
 import pytest
 
@@ -587,6 +589,30 @@ def test_a_cancelled_request_is_in_the_access_log(serve, caplog, began, left, st
     serve(handler, during=during, options={"handler_cancellation": True})
     (line,) = access(caplog)
     assert line.response_status == status
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_streamed_response_is_freed_at_once(serve, caplog, fails):
+    """No circle with its request that only the garbage collector would break."""
+    made = []
+
+    async def handler(request):
+        response = StreamResponse()
+        made.append(weakref.ref(response))
+        await response.prepare(request)
+        await response.write(b"x")
+        if fails:
+            raise KeyError
+        return response
+
+    gc.disable()
+    try:
+        exchange = serve(handler, options={"access_log": None})
+        assert exchange.response.body == b"x"
+        caplog.clear()  # records hold the frames of errors
+        assert made[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_json_tells_what_was_cut(serve, caplog):

@@ -173,6 +173,8 @@ class RequestHandler:
                     response = await self._serve_specially(exchange, request, match_info)
             if response.__class__ is not Response or not response._send_whole(exchange, request):
                 await self._send(request, response)
+                # It knows its request: a circle would keep both until the garbage is collected.
+                request._begun = None
         except Exception as exc:
             response = await self._recover(exchange, request, exc)
         except asyncio.CancelledError:
@@ -189,11 +191,10 @@ class RequestHandler:
             if request._post is not None:
                 request._close_form()
         access_logger = self._access_logger
-        if access_logger is not None and access_logger.enabled:
-            if response is None:
-                self._log_cut(exchange, request)
-            else:
-                self.log_access(request, response, exchange.timeline.start)
+        if response is None:
+            self._log_cut(exchange, request)
+        elif access_logger is not None and access_logger.enabled:
+            self.log_access(request, response, exchange.timeline.start)
 
     async def _send(self, request: BaseRequest, response: Any) -> None:
         """Send *response*, or what is still missing of it."""
@@ -376,11 +377,11 @@ class RequestHandler:
 
         If nothing had, the status is 499 where the peer left, and 503 where we gave up.
         """
+        response, request._begun = request._begun, None
         access_logger = self._access_logger
         if access_logger is None or not access_logger.enabled:
             return
         request._cut = True
-        response = request._begun
         if response is None:
             response = StreamResponse(status=499 if exchange.closed else 503)
         self.log_access(request, response, exchange.timeline.start)

@@ -142,6 +142,10 @@ class ConnectionProtocol(asyncio.Protocol):
         self._peername = transport.get_extra_info("peername")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            # The frames it passed hold what was being written, and this object: a circle, of
+            # 100 KB and more, that would last until the garbage is collected.
+            exc.__traceback__ = None
         self._lost = exc or True
         self._transport = None
         self.write_paused = False
