@@ -188,12 +188,13 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
+    """Build the documentation; a warning is an error, and so is a link that leads nowhere."""
     session.install(*EDITABLE, *group("docs"))
     session.run(
         "sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html",
         *session.posargs,
     )  # fmt: skip
+    session.run("python", "docs/_tools/links.py", "docs/_build/html")
     session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
 
 

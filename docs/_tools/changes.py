@@ -3,6 +3,12 @@
     python docs/_tools/changes.py                   names and texts of the fragments
     python docs/_tools/changes.py --against main    and one in each package whose code changed since
 
+Continuous integration runs the second form, for the branch that a change is meant
+for, fetched with its tags: ``python docs/_tools/changes.py --against
+"${CI_BASE:-origin/main}"``. All that it needs beside git is `packaging`, which the
+environment of ``nox -s deprecations`` has. Exit status 1 means that something is
+wrong; what is printed says what.
+
 Code changed if its syntax tree did, docstrings left out. A package without a
 release has no news yet.
 """
