@@ -16,7 +16,7 @@ from antiphon.core.coding import ContentCoding
 from antiphon.core.deprecations import deprecated, warn_deprecated
 from antiphon.core.fields.dates import format_http_date, parse_http_date
 from antiphon.core.fields.etag import ETAG_ANY, ETag, parse_etag
-from antiphon.core.http import SERVER_SOFTWARE
+from antiphon.core.http import SERVER_SOFTWARE, SharedFields
 from antiphon.core.typedefs import Byteish, LooseHeaders
 
 from ._compression import StreamCompressor, choose_coding
@@ -34,6 +34,19 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _NO_CONTENT: Final = frozenset((204, 304))
 """Statuses whose responses never have content (RFC 9110 section 6.4.1)."""
+
+
+class _CopiedOnUse:
+    """Fields of a response that began with shared ones: its own copy, once somebody looks."""
+
+    def __get__(self, response: Any, owner: object = None) -> CIMultiDict[str]:
+        shared = response._shared
+        if shared is None:
+            raise AttributeError("The response was not initialised")
+        response._shared = None
+        # It hides this descriptor from now on.
+        response._headers = headers = CIMultiDict(shared)
+        return headers
 
 
 class StreamResponse(HeadersMixin, Items):
@@ -67,6 +80,10 @@ class StreamResponse(HeadersMixin, Items):
     _compressor: StreamCompressor | None = None
     _cookies: ResponseCookies | None = None
     _trailers: CIMultiDict[str] | None = None
+
+    # Many responses say the same few things: those are copied only for somebody who looks at them.
+    _shared: SharedFields | None = None
+    _headers: CIMultiDict[str] = _CopiedOnUse()  # type: ignore[assignment]  # gives what is declared
 
     # False once anything was asked for that `Response._send_whole` does not do.
     _plain = True

@@ -21,7 +21,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from antiphon.core.aio.exchange import ServerExchange
 from antiphon.core.errors import HttpProcessingError
@@ -34,6 +34,7 @@ from .exceptions import HTTPException, HTTPServiceUnavailable
 from .options import ServerOptions
 from .request import BaseRequest, Request
 from .response import Response, StreamResponse
+from .routing._compose import Binding
 from .routing.abc import AbstractMatchInfo
 from .routing.dispatcher import match_for
 from .routing.options import DisconnectPolicy
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from .server import Server
 
 __all__ = ("PayloadAccessError", "RequestHandler", "RequestPayloadError")
+
+_new_request: Final = Request.__new__
 
 RequestFactory = Callable[[ServerExchange], BaseRequest]
 _Handler = Callable[[Any], Awaitable[StreamResponse]]
@@ -83,6 +86,7 @@ class RequestHandler:
         self._make_request: RequestFactory = request_factory or (
             BaseRequest if self._app is None else Request
         )
+        self._makes_plain_requests = self._make_request is Request
         self._disconnect: DisconnectPolicy | None = (
             "cancel" if options.handler_cancellation else None
         )
@@ -136,7 +140,14 @@ class RequestHandler:
     async def serve(self, exchange: ServerExchange) -> None:
         """Answer *exchange*. Connections call this, in the task that owns the exchange."""
         # Every request comes through here. Rare things are asked about once, and done elsewhere.
-        request = self._make_request(exchange)
+        head = exchange.head
+        if self._makes_plain_requests:
+            # What the constructor comes to, without asking for what it could be given besides.
+            request: Any = _new_request(Request)
+            request._exchange = exchange
+            request._head = head
+        else:
+            request = self._make_request(exchange)
         request._request_handler = self
         response: Any = None
         try:
@@ -145,32 +156,26 @@ class RequestHandler:
             elif self._app is None:
                 response = await self._serve_bare(exchange, request)
             else:
-                head = exchange.head
-                path = head.path
-                if "?" in path:
-                    path = path[: path.index("?")]
-                if path[0] != "/":
-                    path = request.rel_url.raw_path
-                match_info: AbstractMatchInfo | None = self._app.router.match(
-                    head.method, path, cast(Request, request)
-                )
-                if match_info is None:
-                    match_info = await match_for(self._app, cast(Request, request))
-                request._match_info = match_info
-                # What a match comes to is made once for each route; see routing._compose.
-                bound: Any = getattr(match_info, "_binding", match_info)
-                options = bound.options
-                request._client_max_size = options.client_max_size
-                request._client_max_fields = options.client_max_fields
-                request._prepare_signals = bound.response_signals
+                methods = self._app.router.direct.get(head.path)
+                bound: Any = None if methods is None else methods.get(head.method)
+                if bound is None:
+                    match_info = self._match(self._app, request)
+                    if match_info is None:
+                        match_info = await match_for(self._app, request)
+                    request._match_info = match_info
+                    # What a match comes to is made once for each route; see routing._compose.
+                    bound = getattr(match_info, "_binding", match_info)
+                else:
+                    request._binding = bound
                 if (
-                    options.timeout is None
-                    and (options.disconnect or self._disconnect) is None
+                    bound.__class__ is Binding
+                    and bound.usual
+                    and self._disconnect is None
                     and not head.expect_continue
                 ):
                     response = await bound.serve(request)
                 else:
-                    response = await self._serve_specially(exchange, request, match_info)
+                    response = await self._serve_specially(exchange, request)
             if response.__class__ is not Response or not response._send_whole(exchange, request):
                 await self._send(request, response)
                 # It knows its request: a circle would keep both until the garbage is collected.
@@ -196,6 +201,16 @@ class RequestHandler:
         elif access_logger is not None and access_logger.enabled:
             self.log_access(request, response, exchange.timeline.start)
 
+    def _match(self, app: Application, request: Request) -> AbstractMatchInfo | None:
+        """Find what *request* leads to; ``None`` if that has to be awaited: see `match_for`."""
+        head = request._head
+        path = head.path
+        if "?" in path:
+            path = path[: path.index("?")]
+        if path[0] != "/":
+            path = request.rel_url.raw_path
+        return app.router.match(head.method, path, request)
+
     async def _send(self, request: BaseRequest, response: Any) -> None:
         """Send *response*, or what is still missing of it."""
         if not isinstance(response, StreamResponse):
@@ -213,18 +228,18 @@ class RequestHandler:
             return await self._handler(request)
         return await self._with_policy(exchange, partial(self._handler, request), self._disconnect)
 
-    async def _serve_specially(
-        self, exchange: ServerExchange, request: BaseRequest, match_info: AbstractMatchInfo
-    ) -> Any:
-        """Serve a request that expects something, or whose route has options."""
+    async def _serve_specially(self, exchange: ServerExchange, request: Request) -> Any:
+        """Serve a request that expects something, or whose route or application has options."""
+        match_info: AbstractMatchInfo = request.match_info
+        options = match_info.options
+        request._client_max_size = options.client_max_size or 0
+        request._client_max_fields = options.client_max_fields or 0
+        request._prepare_signals = match_info.response_signals
         if exchange.head.expect_continue:
-            answer = await match_info.expect_handler(cast(Request, request))
+            answer = await match_info.expect_handler(request)
             if answer is not None:
                 return answer
-        options = match_info.options
-        run: Callable[[], Awaitable[StreamResponse]] = partial(
-            match_info.serve, cast(Request, request)
-        )
+        run: Callable[[], Awaitable[StreamResponse]] = partial(match_info.serve, request)
         if options.timeout is not None:
             run = partial(self._within, options.timeout, request, run)
         policy = options.disconnect or self._disconnect

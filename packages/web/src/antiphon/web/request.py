@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .handler import RequestHandler
     from .keys import ChainMapProxy
     from .response import StreamResponse
+    from .routing._compose import Binding
     from .routing.match_info import UrlMappingMatchInfo
 
 __all__ = ("BaseRequest", "Request")
@@ -674,12 +675,17 @@ class BaseRequest(HeadersMixin, Items):
 class Request(BaseRequest):
     """A request as a handler of an `Application` gets it."""
 
+    # What the path led to, where that says it all: most handlers have no use for a match.
+    _binding: "Binding | None" = None
+
     @property
     def match_info(self) -> "UrlMappingMatchInfo":
         """What the router found: the variable parts of the path, the route, the applications."""
         match_info: UrlMappingMatchInfo | None = self._match_info
         if match_info is None:
-            raise RuntimeError("The request was not routed")
+            if self._binding is None:
+                raise RuntimeError("The request was not routed")
+            match_info = self._match_info = self._binding.match()
         return match_info
 
     @property

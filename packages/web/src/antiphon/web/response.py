@@ -14,6 +14,7 @@ from antiphon.core.aio.payload import PAYLOAD_REGISTRY, Payload
 from antiphon.core.aio.payload import LookupError as NoSuchPayload
 from antiphon.core.aio.writer import AbstractStreamWriter, ContentWriter
 from antiphon.core.coding import ContentCoding
+from antiphon.core.http import SharedFields
 from antiphon.core.typedefs import Byteish, LooseHeaders
 
 from ._compression import StreamCompressor
@@ -39,12 +40,11 @@ class _Sentinel(Enum):
 
 _MISSING: Final = _Sentinel.MISSING
 
-_TEXT_HEADERS: Final[CIMultiDict[str]] = CIMultiDict([
-    (hdrs.CONTENT_TYPE, "text/plain; charset=utf-8")
-])
-_JSON_HEADERS: Final[CIMultiDict[str]] = CIMultiDict([
-    (hdrs.CONTENT_TYPE, "application/json; charset=utf-8")
-])
+_TEXT_FIELDS: Final = SharedFields([(hdrs.CONTENT_TYPE, "text/plain; charset=utf-8")])
+_JSON_FIELDS: Final = SharedFields([(hdrs.CONTENT_TYPE, "application/json; charset=utf-8")])
+
+# What `json.dumps` comes to without arguments.
+_encode_json: Final[JSONEncoder] = json.JSONEncoder().encode
 
 
 _WAIT_ABOVE: Final = 64 * 1024
@@ -103,7 +103,7 @@ class Response(StreamResponse):
             if body is not None:
                 raise ValueError("body and text are not allowed together")
             if headers is None and content_type is None and charset is None:
-                self._headers = _TEXT_HEADERS.copy()
+                self._shared = _TEXT_FIELDS
                 self._body = text.encode("utf-8") if text.__class__ is str else _encoded(text)
             else:
                 self._init_text(text, headers, content_type, charset)
@@ -232,19 +232,19 @@ class Response(StreamResponse):
             or (body.__class__ is not bytes and body is not None)
         ):
             return False
-        headers = self._headers
-        if body is None:
-            body = b""
-            if hdrs.CONTENT_LENGTH in headers:
-                return False  # what a HEAD handler announces
-        elif body:
-            if len(body) > _WAIT_ABOVE:
-                return False
-            if hdrs.CONTENT_TYPE not in headers:
+        if body is not None and len(body) > _WAIT_ABOVE:
+            return False
+        headers: CIMultiDict[str] | None = self._shared  # these have a Content-Type
+        if headers is None:
+            headers = self._headers
+            if body is None:
+                if hdrs.CONTENT_LENGTH in headers:
+                    return False  # what a HEAD handler announces
+            elif body and hdrs.CONTENT_TYPE not in headers:
                 headers[hdrs.CONTENT_TYPE] = OCTET_STREAM
         self._exchange = exchange
         self._request = request
-        exchange.respond_complete(self._status, headers, body, reason=self._reason)
+        exchange.respond_complete(self._status, headers, body or b"", reason=self._reason)
         self._eof_sent = True
         return True
 
@@ -352,15 +352,17 @@ def json_response(
     if data is not _MISSING:
         if text is not None or body is not None:
             raise ValueError("only one of data, text, or body should be specified")
-        text = dumps(data)
+        text = _encode_json(data) if dumps is json.dumps else dumps(data)
     if headers is None and text is not None and content_type == "application/json":
         if body is not None:
             raise ValueError("only one of data, text, or body should be specified")
         # What Response(...) comes to, without making fields that are replaced at once.
         response = Response.__new__(Response)
-        response._headers = _JSON_HEADERS.copy()
+        response._shared = _JSON_FIELDS
         response._body = text.encode("utf-8")
-        response._set_status(status, reason)
+        response._status = status if status.__class__ is int else int(status)
+        if reason is not None:
+            response._set_status(status, reason)
         return response
     return Response(
         text=text,

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from antiphon.core.deprecations import warn_deprecated
 
 from ..typedefs import Handler, Middleware
-from .options import RouteOptions
+from .options import DEFAULT_CLIENT_MAX_FIELDS, DEFAULT_CLIENT_MAX_SIZE, RouteOptions
 
 if TYPE_CHECKING:
     from .._signals import Signal
     from ..app import Application
     from ..request import Request
     from ..response import StreamResponse
+    from .match_info import UrlMappingMatchInfo
 
 __all__ = (
     "Binding",
@@ -28,7 +29,7 @@ __all__ = (
 class Binding:
     """What one route comes to for a request that passes certain applications."""
 
-    __slots__ = ("apps", "current_app", "options", "response_signals", "route", "serve")
+    __slots__ = ("apps", "current_app", "options", "response_signals", "route", "serve", "usual")
 
     def __init__(
         self, route: Any, apps: "tuple[Application, ...]", serve: Handler, options: RouteOptions
@@ -41,6 +42,20 @@ class Binding:
         self.response_signals: tuple[Signal[Request, StreamResponse], ...] = tuple(
             signal for app in apps if (signal := app.on_response_prepare)
         )
+        self.usual = (
+            options.timeout is None
+            and options.disconnect is None
+            and options.client_max_size == DEFAULT_CLIENT_MAX_SIZE
+            and options.client_max_fields == DEFAULT_CLIENT_MAX_FIELDS
+            and not self.response_signals
+        )
+        """Whether nobody asked for anything that a request does not do anyway."""
+
+    def match(self) -> "UrlMappingMatchInfo":
+        """The match of a request that leads here, complete and frozen, without values."""
+        from .match_info import UrlMappingMatchInfo
+
+        return UrlMappingMatchInfo.bound_to(self)
 
 
 def compose(

@@ -1,7 +1,7 @@
 """One application's routes, ready for requests: every handler is composed beforehand."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from antiphon.core import hdrs
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..request import Request
 
 __all__ = ("Matcher",)
-
-_new_info: Final = UrlMappingMatchInfo.__new__
 
 
 class _Entry:
@@ -57,7 +55,7 @@ class Matcher:
         self._apps = apps
         self._frozen = frozen
         self._index: PathIndex[_Entry] = PathIndex()
-        self._direct: dict[str, Mapping[str, Binding]] = {}
+        self.direct: dict[str, Mapping[str, Binding]] = {}
         """Paths whose answer depends on the method alone, by method; ``*`` is not among them."""
         self._errors = Binding(
             None,
@@ -91,12 +89,12 @@ class Matcher:
         for entry in entries:
             if type(entry.resource) is PlainResource:
                 path = entry.resource.canonical_path
-                if path not in self._direct:
-                    self._direct[path] = self._methods_of(path)
+                if path not in self.direct:
+                    self.direct[path] = self._methods_of(path)
             elif entry.nested is not None and not isinstance(entry.resource, MatchedSubAppResource):
-                for path, methods in entry.nested._direct.items():
+                for path, methods in entry.nested.direct.items():
                     if self._index.candidates(path)[0] is entry:
-                        self._direct[path] = methods
+                        self.direct[path] = methods
 
     def _methods_of(self, path: str) -> dict[str, Binding]:
         """What *path* leads to by method, as far as that is certain and has no variables."""
@@ -121,15 +119,11 @@ class Matcher:
 
     def match(self, method: str, raw_path: str, request: "Request") -> UrlMappingMatchInfo | None:
         """The match for a target or path, or ``None`` if `resolve` has to be awaited."""
-        methods = self._direct.get(raw_path)
+        methods = self.direct.get(raw_path)
         if methods is not None:
             binding = methods.get(method)
             if binding is not None:
-                info = _new_info(UrlMappingMatchInfo)
-                info._binding = binding
-                info._current_app = binding.current_app
-                info._frozen = True
-                return info
+                return UrlMappingMatchInfo.bound_to(binding)
         if raw_path[:1] != "/":  # absolute-form and others (RFC 9112 §3.2); what they come to
             raw_path = request.rel_url.raw_path
         elif "?" in raw_path:
@@ -176,9 +170,7 @@ class Matcher:
         return self._nothing(method, allowed)
 
     def _found(self, binding: Binding, values: dict[str, str]) -> UrlMappingMatchInfo:
-        info = _new_info(UrlMappingMatchInfo)
-        info._binding = binding
-        info._current_app = binding.current_app
+        info = UrlMappingMatchInfo.bound_to(binding)
         info._frozen = self._frozen
         if values:
             info.update(values)

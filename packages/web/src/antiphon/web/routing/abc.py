@@ -1,7 +1,8 @@
 """What a router is to an application, and a match to a request."""
 
 import abc
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..typedefs import ExpectHandler, Handler
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ..exceptions import HTTPException
     from ..request import Request
     from ..response import StreamResponse
+    from ._compose import Binding
 
 __all__ = ("AbstractMatchInfo", "AbstractRouter", "AbstractView")
 
@@ -86,6 +88,9 @@ class AbstractMatchInfo(abc.ABC):
 
 class AbstractRouter(abc.ABC):
     """Finds the match for a request. An application uses `UrlDispatcher` by default."""
+
+    direct: "Mapping[str, Mapping[str, Binding]]" = MappingProxyType({})
+    """Targets that, with a method, say all about the match; others have to be matched."""
 
     def __init__(self) -> None:
         self._frozen = False

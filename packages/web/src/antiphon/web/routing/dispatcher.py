@@ -121,6 +121,7 @@ class UrlDispatcher(AbstractRouter, Mapping[str, AbstractResource]):
         if self._frozen:
             self._matcher = matcher
             if type(self).match is UrlDispatcher.match and not self._resolves_itself:
+                self.direct = matcher.direct
                 self.match = matcher.match  # type: ignore[method-assign]  # spares each request a call
         return matcher
 

@@ -33,6 +33,15 @@ class UrlMappingMatchInfo(dict[str, str], AbstractMatchInfo):
         self._current_app = None
         self._frozen = False
 
+    @classmethod
+    def bound_to(cls, binding: Binding) -> "UrlMappingMatchInfo":
+        """The match that *binding* is for, complete and frozen, without values."""
+        info = cls.__new__(cls)
+        info._binding = binding
+        info._current_app = binding.current_app
+        info._frozen = True
+        return info
+
     @property
     def handler(self) -> Handler:
         return self.route.handler
