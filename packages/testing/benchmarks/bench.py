@@ -14,6 +14,7 @@ Who takes part stands in `contenders.py`, what they are asked in
 
 import argparse
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -50,30 +51,44 @@ def main() -> int:
         return not wanted.scenario or name in wanted.scenario
 
     started = time.time()
+
+    def keep() -> None:
+        record = {
+            "started": started,
+            "python": sys.version.split()[0],
+            "cores": os.cpu_count(),
+            "rounds": board.rounds | idle.rounds,
+        }
+        wanted.json.write_text(json.dumps(record, indent=1) + "\n")
+
+    if "memory" in wanted.what:
+        server_scenarios.idle_memory(idle, loops=loops, names=names)
+        keep()
     with Fleet() as fleet:
         for _ in range(wanted.rounds):
             if "server" in wanted.what:
                 server_scenarios.rounds(
                     board, fleet, loops=loops, seconds=wanted.seconds, chosen=chosen, names=names
                 )
+                keep()
             if "client" in wanted.what:
                 client_scenarios.rounds(board, loops=loops, seconds=wanted.seconds, chosen=chosen)
-    if "memory" in wanted.what:
-        server_scenarios.idle_memory(idle, loops=loops, names=names)
+                keep()
     if "micro" in wanted.what:
         for program in sorted(HERE.parent.parent.glob("*/benchmarks/bench_*.py")):
             print(f"\n## {program.stem}\n", flush=True)
             subprocess.run([sys.executable, str(program)], check=True)
     if board.rounds:
-        print(f"\nCPython {sys.version.split()[0]}, {wanted.rounds} rounds of {wanted.seconds} s\n")
+        cores = os.cpu_count()
+        print(
+            f"\nCPython {sys.version.split()[0]}, {cores} cores, "
+            f"{wanted.rounds} rounds of {wanted.seconds} s\n"
+        )
         print(board.table())
         print("\nCPU time per request in us for antiphon; for others, how many times that:\n")
         print(board.summary())
     if idle.rounds:
         print(f"\n{idle.table('bytes of RSS each')}")
-    if board.rounds or idle.rounds:
-        record = {"started": started, "python": sys.version, "rounds": board.rounds | idle.rounds}
-        wanted.json.write_text(json.dumps(record, indent=1) + "\n")
     return 0
 
 
