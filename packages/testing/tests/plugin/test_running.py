@@ -1,5 +1,7 @@
 """How the plugin runs tests and fixtures, each shown in a project of its own."""
 
+from collections.abc import Callable
+
 import pytest
 
 # So that the runs below find them imported.
@@ -7,36 +9,12 @@ import antiphon.testing.leaks  # noqa: F401  # importing it is the test's set-up
 
 pytestmark = pytest.mark.usefixtures("project")
 
-APP = """
-import asyncio
-from antiphon import web
-
-async def hello(request):
-    return web.Response(text="hello")
-
-def create_app(loop=None):
-    app = web.Application()
-    app.router.add_get("/", hello)
-    return app
-"""
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(service=APP)
-
-
-def run(pytester: pytest.Pytester, *args: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
-    """Run pytest in this process; what it imports is imported already, which makes it quick."""
-    # Hypothesis takes seconds to import, at the end of every run.
-    names = {"asyncio", "anyio", "hypothesispytest"} - set(plugins)
-    others = [f"no:{name}" for name in sorted(names)]
-    arguments = [part for other in others for part in ("-p", other)]
-    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments, "-W", "error", *args)
+Run = Callable[..., pytest.RunResult]
 
 
 def test_fixtures_of_every_scope_share_the_loop_task_and_context(
     pytester: pytest.Pytester,
+    run: Run,
 ) -> None:
     pytester.makepyfile("""
         import asyncio, contextvars, pytest
@@ -104,11 +82,11 @@ def test_fixtures_of_every_scope_share_the_loop_task_and_context(
         def test_ended():
             assert ended == ["function", "class", "function", "function"]
     """)
-    run(pytester).assert_outcomes(passed=6)
+    run().assert_outcomes(passed=6)
 
 
 @pytest.mark.parametrize("mode", ["strict", "auto"])
-def test_beside_pytest_asyncio(pytester: pytest.Pytester, mode: str) -> None:
+def test_beside_pytest_asyncio(pytester: pytest.Pytester, run: Run, mode: str) -> None:
     pytester.makepyfile("""
         import asyncio, pytest, pytest_asyncio
         from service import create_app
@@ -129,7 +107,6 @@ def test_beside_pytest_asyncio(pytester: pytest.Pytester, mode: str) -> None:
                 assert await response.text() == "hello"
     """)
     result = run(
-        pytester,
         f"--asyncio-mode={mode}",
         "-o",
         "asyncio_default_fixture_loop_scope=function",
@@ -138,7 +115,7 @@ def test_beside_pytest_asyncio(pytester: pytest.Pytester, mode: str) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_beside_anyio(pytester: pytest.Pytester) -> None:
+def test_beside_anyio(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile("""
         import pytest
         from service import create_app
@@ -164,10 +141,10 @@ def test_beside_anyio(pytester: pytest.Pytester) -> None:
             async with client.get("/") as response:
                 assert await response.text() == "hello"
     """)
-    run(pytester, plugins=("anyio",)).assert_outcomes(passed=3)
+    run(plugins=("anyio",)).assert_outcomes(passed=3)
 
 
-def test_what_goes_wrong_is_told(pytester: pytest.Pytester) -> None:
+def test_what_goes_wrong_is_told(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile("""
         import asyncio, pytest
         from service import create_app
@@ -210,7 +187,7 @@ def test_what_goes_wrong_is_told(pytester: pytest.Pytester) -> None:
         async def test_dynamic(request): request.getfixturevalue("broken")
         async def test_still_fine(test_client): await test_client(create_app)
     """)
-    result = run(pytester)
+    result = run()
     result.assert_outcomes(passed=3, failed=4, errors=5, skipped=1)
     result.stdout.fnmatch_lines_random([
         "*assert 1 == 2*",
@@ -224,7 +201,9 @@ def test_what_goes_wrong_is_told(pytester: pytest.Pytester) -> None:
     ])
 
 
-def test_a_test_that_hangs_ends_with_the_stack_of_every_task(pytester: pytest.Pytester) -> None:
+def test_a_test_that_hangs_ends_with_the_stack_of_every_task(
+    pytester: pytest.Pytester, run: Run
+) -> None:
     pytester.makepyfile("""
         import asyncio, pytest
 
@@ -246,7 +225,7 @@ def test_a_test_that_hangs_ends_with_the_stack_of_every_task(pytester: pytest.Py
         async def test_next_one_is_fine():
             await asyncio.sleep(0)
     """)
-    result = run(pytester, "--antiphon-timeout=0.3", "-k", "not stubborn")
+    result = run("--antiphon-timeout=0.3", "-k", "not stubborn")
     result.assert_outcomes(passed=1, failed=1, deselected=1)
     result.stdout.fnmatch_lines([
         "*took longer than 0.3 seconds*",
@@ -255,7 +234,7 @@ def test_a_test_that_hangs_ends_with_the_stack_of_every_task(pytester: pytest.Py
     ])
 
 
-def test_loops_can_be_chosen(pytester: pytest.Pytester) -> None:
+def test_loops_can_be_chosen(pytester: pytest.Pytester, run: Run) -> None:
     pytest.importorskip("uvloop", reason="the other kind of loop")
     pytester.makepyfile("""
         import asyncio, pytest
@@ -274,10 +253,10 @@ def test_loops_can_be_chosen(pytester: pytest.Pytester) -> None:
 
         def test_not_async(): pass
     """)
-    result = run(pytester, "--antiphon-loop=all", "--antiphon-debug", "-v")
+    result = run("--antiphon-loop=all", "--antiphon-debug", "-v")
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines_random(["*test_wide?uvloop?*", "*test_wide?asyncio?*"])
-    assert run(pytester, "--antiphon-loop=twisted").ret == pytest.ExitCode.USAGE_ERROR
+    assert run("--antiphon-loop=twisted").ret == pytest.ExitCode.USAGE_ERROR
 
 
 IN_MEMORY = """
@@ -296,14 +275,14 @@ async def test_it(client, number):
 """
 
 
-def test_setup_show_and_memory(pytester: pytest.Pytester) -> None:
+def test_setup_show_and_memory(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(IN_MEMORY)
-    result = run(pytester, "--setup-show", "--antiphon-transport=memory")
+    result = run("--setup-show", "--antiphon-transport=memory")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*SETUP    F client (fixtures used: test_client)*"])
 
 
-def test_with_xdist(pytester: pytest.Pytester) -> None:
+def test_with_xdist(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(IN_MEMORY)
     # Workers are processes: this run is one, too.
     result = pytester.runpytest_subprocess(
@@ -323,69 +302,7 @@ def test_with_xdist(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_leaks_fail_the_test_with_the_line(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("""
-        import asyncio, socket, tempfile, threading, time, pytest
-        from antiphon.client import ClientSession
-        from service import create_app
-
-        kept = []
-        stop = threading.Event()
-
-        @pytest.fixture(scope="module", autouse=True)
-        def wide():
-            with socket.socket() as sock:
-                yield sock
-            stop.set()
-
-        async def test_session(): kept.append(ClientSession())
-        async def test_socket(): kept.append(socket.socket())
-        async def test_task(): kept.append(asyncio.create_task(asyncio.sleep(3600)))
-        async def test_file(tmp_path): kept.append(tempfile.mkstemp(dir=tmp_path))
-        def test_thread(): threading.Thread(target=stop.wait, daemon=True).start()
-        async def test_response(test_client):
-            client = await test_client(create_app)
-            kept.append(await client.get("/"))
-        async def test_clean(test_client):
-            client = await test_client(create_app)
-            async with client.get("/") as response:
-                assert await response.text() == "hello"
-    """)
-    # A process of its own, as what leaks would be found by the collector in later tests of ours.
-    result = pytester.runpytest_subprocess(
-        *("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:hypothesispytest"),
-        *("--antiphon-leaks=error", "-W", "ignore::ResourceWarning"),
-        timeout=180,
-    )
-    result.assert_outcomes(passed=7, errors=5)
-    result.stdout.fnmatch_lines_random([
-        "*session: <ClientSession*",
-        "*socket: <socket.socket*",
-        "*task: * (sleep)*",
-        "*temporary file: *",
-        "*thread: <Thread*",
-        "*made at *test_leaks_fail_the_test_with_the_line.py:*",
-    ])
-
-
-def test_a_blocked_loop_is_reported(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("""
-        import asyncio, time
-
-        async def test_blocking(antiphon_blocked_loop):
-            await asyncio.sleep(0)
-            time.sleep(0.5)
-
-        async def test_waiting(antiphon_blocked_loop):
-            antiphon_blocked_loop.threshold = 5
-            await asyncio.sleep(0.01)
-    """)
-    result = run(pytester)
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*did not turn for*held up by*", "*time.sleep(0.5)*"])
-
-
-def test_aiohttp_names_and_own_client_class(pytester: pytest.Pytester) -> None:
+def test_aiohttp_names_and_own_client_class(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makeconftest('pytest_plugins = ["antiphon.testing.aiohttp_fixtures"]')
     pytester.makepyfile("""
         import pytest
@@ -428,4 +345,4 @@ def test_aiohttp_names_and_own_client_class(pytester: pytest.Pytester) -> None:
             with pytest.raises(TypeError, match="Application is wanted"):
                 await test_client(lambda: 5)
     """)
-    run(pytester).assert_outcomes(passed=3)
+    run().assert_outcomes(passed=3)

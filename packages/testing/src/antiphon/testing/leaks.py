@@ -1,31 +1,39 @@
-"""What a test leaves behind, and what keeps an event loop from turning.
+"""What a test leaves behind.
 
-`LeakGuard` knows of sessions, responses, sockets, tasks, threads and temporary files, each with
-the line that made it. `BlockedLoopReporter` watches one loop from a thread of its own.
+`LeakGuard` knows of sessions, responses, connections (sockets, and pipes in memory), tasks,
+threads, processes, and files, temporary and other, each with the line that made it.
 """
 
 import asyncio
 import contextlib
 import functools
 import os
+import stat
+import subprocess
 import sys
 import sysconfig
+import tempfile
 import threading
-import time
-import traceback
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
-from typing import Any, Final, Self, final
+from types import FrameType
+from typing import Any, Final, final
 
 import attrs
 
 from antiphon.client import ClientResponse, ClientSession
+
+from ._blocked import BlockedLoopReporter
+from .client import TestClient
+from .transport import MemoryConnection
 
 __all__ = ("BlockedLoopReporter", "Leak", "LeakGuard")
 
 _STDLIB: Final = sysconfig.get_paths()["stdlib"]
 _OURS: Final = f"{os.sep}antiphon{os.sep}"
 _PLACES: Final = ("client", "web", "core", "testing")
+_DESCRIPTORS: Final = "/proc/self/fd"
+_DELETED: Final = " (deleted)"
+"""How the system marks the name of a file that has none any more, or never had."""
 
 
 @final
@@ -34,7 +42,8 @@ class Leak:
     """One thing that was left behind."""
 
     kind: str
-    """``"session"``, ``"response"``, ``"socket"``, ``"task"``, ``"thread"`` or ``"temporary file"``."""
+    """``"session"``, ``"response"``, ``"socket"``, ``"connection"`` (in memory), ``"task"``,
+    ``"thread"``, ``"process"``, ``"temporary file"`` or ``"file"`` (open, but not temporary)."""
     what: str
     """The thing, as it shows itself."""
     made_at: str
@@ -76,7 +85,10 @@ class LeakGuard:
     def __init__(self) -> None:
         self._objects: list[tuple[str, Any, str]] = []
         self._tasks: list[Leak] = []
+        self._responses: list[Leak] = []
         self._files: list[tuple[str, str]] = []
+        self._descriptors: dict[int, str] = {}
+        self._opened: dict[str, str] = {}
         self._threads: set[threading.Thread] = set()
         self._thread_places: dict[int, str] = {}
 
@@ -84,18 +96,20 @@ class LeakGuard:
         """Begin to note."""
         _install()
         self._threads = set(threading.enumerate())
+        self._descriptors = _open_files()
         LeakGuard._active = self
 
     def stop(self) -> list[Leak]:
         """Note no more; return what was left behind."""
         LeakGuard._active = None
-        leaks = [*self._tasks]
+        leaks = [*self._tasks, *self._responses]
         for kind, thing, place in self._objects:
             if _is_open(kind, thing):
                 leaks.append(Leak(kind, repr(thing), place))
         for path, place in self._files:
             if os.path.exists(path):
                 leaks.append(Leak("temporary file", path, place))
+        leaks += self._files_left_open()
         for thread in set(threading.enumerate()) - self._threads:
             thread.join(0.2)  # one that is about to end is no leak
             if thread.is_alive():
@@ -105,21 +119,61 @@ class LeakGuard:
         self._thread_places.clear()
         return leaks
 
+    def _files_left_open(self) -> list[Leak]:
+        """Look for files by their descriptors: most of those that open one leave no trace else."""
+        leaks = []
+        told = {os.path.realpath(path) for path, _ in self._files}
+        for number, path in _open_files().items():
+            if self._descriptors.get(number) == path or path in told:
+                continue
+            name = path.removesuffix(_DELETED)
+            place = self._opened.get(name) or self._opened.get(os.path.dirname(name))
+            if place is None:
+                continue  # not opened by Python code: a database's own, or a coverage tool's
+            kind = "file" if name == path else "temporary file"
+            leaks.append(Leak(kind, f"descriptor {number}, {path}", place))
+        return leaks
+
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Note nothing meanwhile; threads that begin meanwhile are no leak either."""
-        LeakGuard._active = None
+        was, LeakGuard._active = LeakGuard._active, None  # it may be paused already
         before = set(threading.enumerate())
+        files = set(_open_files().items())
         try:
             yield
         finally:
             self._threads |= set(threading.enumerate()) - before
-            LeakGuard._active = self
+            self._descriptors.update(set(_open_files().items()) - files)
+            LeakGuard._active = was
+
+    def note_responses(self, client: TestClient) -> None:
+        """Note the responses that *client* is about to close, as their test did not."""
+        origin = client.make_url("/").origin() if client.server.started else None
+        for kind, response, place in self._objects:
+            if kind == "response" and not response.closed and response.url.origin() == origin:
+                self._responses.append(Leak(kind, repr(response), place))
 
     def note_tasks(self, tasks: "set[asyncio.Task[Any]]") -> None:
         """Note *tasks* of a loop that is about to be closed."""
         for task in tasks:
             self._tasks.append(Leak("task", _task_text(task), _task_place(task)))
+
+
+def _open_files() -> dict[int, str]:
+    """Return the descriptors of regular files, with their paths; nothing where none can be had."""
+    found: dict[int, str] = {}
+    try:
+        numbers = os.listdir(_DESCRIPTORS)
+    except OSError:
+        return found  # no Linux
+    for number in numbers:
+        try:
+            if stat.S_ISREG(os.fstat(int(number)).st_mode):
+                found[int(number)] = os.readlink(f"{_DESCRIPTORS}/{number}")
+        except OSError:
+            continue  # that of the listing itself
+    return found
 
 
 def _task_text(task: "asyncio.Task[Any]") -> str:
@@ -140,6 +194,8 @@ def _task_place(task: "asyncio.Task[Any]") -> str:
 def _is_open(kind: str, thing: Any) -> bool:
     if kind == "socket":
         return bool(thing.fileno() != -1)
+    if kind == "process":
+        return thing.poll() is None
     return not thing.closed
 
 
@@ -166,6 +222,10 @@ def _install() -> None:
     sys.addaudithook(_on_audit)
     _note_instances(ClientSession, "session")
     _note_instances(ClientResponse, "response")
+    _note_responses_left_to_clients()
+    _note_instances(MemoryConnection, "connection")
+    _note_instances(subprocess.Popen, "process")
+    _note_instances(tempfile.SpooledTemporaryFile, "temporary file")
 
 
 def _on_audit(event: str, args: tuple[Any, ...]) -> None:
@@ -176,10 +236,26 @@ def _on_audit(event: str, args: tuple[Any, ...]) -> None:
         guard._objects.append(("socket", args[0], place_of_user()))
     elif event in {"tempfile.mkstemp", "tempfile.mkdtemp"}:
         guard._files.append((os.fspath(args[0]), place_of_user()))
+    elif event == "open":
+        if isinstance(args[0], str | bytes | os.PathLike):
+            guard._opened[os.path.realpath(os.fsdecode(args[0]))] = place_of_user()
     elif event in {"_thread.start_new_thread", "_thread.start_joinable_thread"}:
         thread = getattr(args[0], "__self__", None)
         if thread is not None:
             guard._thread_places[id(thread)] = place_of_user()
+
+
+def _note_responses_left_to_clients() -> None:
+    original = TestClient.close
+
+    @functools.wraps(original)
+    async def noting(self: TestClient) -> None:
+        guard = LeakGuard._active
+        if guard is not None:
+            guard.note_responses(self)
+        await original(self)
+
+    TestClient.close = noting  # type: ignore[method-assign]  # what this is for
 
 
 def _note_instances(cls: type[Any], kind: str) -> None:
@@ -193,69 +269,3 @@ def _note_instances(cls: type[Any], kind: str) -> None:
             guard._objects.append((kind, self, place_of_user()))
 
     cls.__init__ = noting
-
-
-@final
-class BlockedLoopReporter:
-    """Notes when a running loop does not turn for too long, and what held it up.
-
-    Args:
-        loop: The loop to watch; the running one if not given.
-        threshold: Seconds that one callback or step of a task may take.
-
-    Use it as ``with``. It watches from a thread.
-    """
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop | None = None, *, threshold: float = 0.1
-    ) -> None:
-        self._loop = loop if loop is not None else asyncio.get_running_loop()
-        self.threshold = threshold
-        """Seconds that one step may take."""
-        self.reports: list[str] = []
-        """One text per time that the loop was blocked: how long at least, and the stack."""
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._watched = threading.get_ident()
-
-    def __enter__(self) -> Self:
-        self._watched = threading.get_ident()
-        self._thread = threading.Thread(
-            target=self._watch, name="antiphon blocked-loop reporter", daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        loop = self._loop
-        while not self._stop.wait(self.threshold / 4):
-            if loop.is_closed():
-                return
-            if not loop.is_running():
-                continue
-            turned = threading.Event()
-            asked = time.monotonic()
-            try:
-                loop.call_soon_threadsafe(turned.set)
-            except RuntimeError:
-                return  # closed just now
-            if turned.wait(self.threshold) or not loop.is_running():
-                continue
-            stack = traceback.format_stack(sys._current_frames().get(self._watched))
-            while not turned.wait(self.threshold / 4) and loop.is_running():
-                if self._stop.is_set():
-                    break
-            took = time.monotonic() - asked
-            self.reports.append(
-                f"the event loop did not turn for {took:.3f} s, held up by\n{''.join(stack)}"
-            )

@@ -59,8 +59,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--antiphon-leaks",
         choices=("off", "warn", "error"),
         default="off",
-        help="warn or fail when a test leaves a session, response, socket, task, thread or "
-        "temporary file behind",
+        help="warn or fail when a test leaves a session, response, connection, task, thread, "
+        "process or file behind",
     )
 
 

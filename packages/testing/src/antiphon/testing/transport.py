@@ -50,8 +50,12 @@ _NOT: Final = _End.NOT
 
 
 @final
-class _Wire:
-    """What joins two ends: moves bytes in both directions, in one callback of the loop."""
+class MemoryConnection:
+    """What joins two ends: moves bytes in both directions, in one callback of the loop.
+
+    Args:
+        loop: The loop.
+    """
 
     __slots__ = ("_call_soon", "_context", "again", "ends", "scheduled")
 
@@ -61,6 +65,14 @@ class _Wire:
         self.ends: tuple[MemoryTransport, ...] = ()
         self.scheduled = False
         self.again = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether both ends know that it is over."""
+        return all(end.closed for end in self.ends)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.ends[0]!r}>" if self.ends else "<closed>"
 
     def schedule(self) -> None:
         """Move bytes in the next turn of the loop."""
@@ -105,7 +117,7 @@ class MemoryTransport(asyncio.Transport):
         loop: asyncio.AbstractEventLoop,
         extra: dict[str, Any],
         protocol: asyncio.BaseProtocol,
-        wire: _Wire,
+        wire: MemoryConnection,
         context: contextvars.Context,
     ) -> None:
         super().__init__(extra)
@@ -468,7 +480,7 @@ def memory_pair(
         The transports of *client* and of *server*.
     """
     loop = asyncio.get_running_loop()
-    wire = _Wire(loop)
+    wire = MemoryConnection(loop)
     context = contextvars.copy_context()
     if server_context is None:
         server_context = contextvars.copy_context()
