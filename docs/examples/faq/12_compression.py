@@ -1,21 +1,5 @@
 from antiphon import web
 
-COMPRESSIBLE = ("text/", "application/json", "application/javascript", "image/svg+xml")
-
-
-@web.middleware
-async def compress(request: web.Request, handler) -> web.StreamResponse:
-    response = await handler(request)
-    if (
-        isinstance(response, web.Response)
-        and not response.prepared
-        and response.content_type.startswith(COMPRESSIBLE)
-        and len(response.body or b"") > 1000
-        and "Content-Encoding" not in response.headers
-    ):
-        response.enable_compression()  # what the client accepts, or nothing
-    return response
-
 
 async def poem(request: web.Request) -> web.Response:
     return web.Response(text="All work and no play makes Jack a dull boy.\n" * 100)
@@ -26,7 +10,7 @@ async def short(request: web.Request) -> web.Response:
 
 
 def create_app() -> web.Application:
-    app = web.Application(middlewares=[compress])
+    app = web.Application(middlewares=[web.compression_middleware(min_size=1000)])
     app.router.add_get("/poem", poem)
     app.router.add_get("/short", short)
     return app

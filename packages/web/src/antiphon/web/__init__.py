@@ -28,6 +28,9 @@ from .app import (
 from .cli import (
     main,
 )
+from .compression import (
+    compression_middleware,
+)
 from .exceptions import (
     HTTPAccepted,
     HTTPBadGateway,
@@ -334,6 +337,8 @@ __all__ = (
     "WebSocketReady",
     "WebSocketResponse",
     "access_logger",
+    "compression_middleware",
+    "compression_middleware",
     "delete",
     "get",
     "head",
