@@ -338,7 +338,6 @@ __all__ = (
     "WebSocketResponse",
     "access_logger",
     "compression_middleware",
-    "compression_middleware",
     "delete",
     "get",
     "head",
