@@ -1,9 +1,10 @@
 """What tasks wait for, in words."""
 
 import asyncio
+import gc
 import traceback
 from collections.abc import Iterable
-from types import FrameType
+from types import AsyncGeneratorType, FrameType
 from typing import Any
 
 __all__ = ("describe_task", "describe_tasks", "innermost_frame")
@@ -41,7 +42,17 @@ def _frames(awaitable: Any) -> list[FrameType]:
             or getattr(awaitable, "gi_yieldfrom", None)
             or getattr(awaitable, "ag_await", None)
         )
+        awaitable = _generator_of(awaitable)
     return frames
+
+
+def _generator_of(awaitable: Any) -> Any:
+    """Return the asynchronous generator behind one step of it, as ``async for`` makes them."""
+    if type(awaitable).__name__.startswith("async_generator_"):
+        for inside in gc.get_referents(awaitable):  # nothing else leads there
+            if isinstance(inside, AsyncGeneratorType):
+                return inside
+    return awaitable
 
 
 def _awaited(task: "asyncio.Task[Any]") -> str:
