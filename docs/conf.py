@@ -17,6 +17,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "public",
+    "benchmarks",
+    "names",
+    "pictures",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "attrs_inline"]
 myst_heading_anchors = 3
@@ -36,5 +39,6 @@ suppress_warnings = ["ref.any", "ref.python", "docutils"]
 html_theme = "furo"
 html_title = "antiphon"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}

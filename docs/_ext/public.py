@@ -8,6 +8,8 @@
 
 ``defaults`` writes a table of an attrs class: names, defaults, and what stands below each field.
 ``statuses`` writes one of the responses that can be raised, ``fixtures`` one of a pytest plugin.
+The role ``default`` sets one default into a sentence: ``{default}`antiphon.web.run_app(port)```,
+or ``{default}`antiphon.client.ClientWSTimeout(ws_close)```.
 """
 
 import enum
@@ -22,7 +24,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 
 def kind_of(value: object) -> str:
@@ -170,10 +172,42 @@ def fixture_texts(module: types.ModuleType) -> dict[str, str]:
     return found
 
 
+def default_of(text: str) -> str:
+    """Return the default of the argument that *text* names: ``module.callable(argument)``.
+
+    Without an argument it is the value of a constant: ``module.NAME``.
+
+    Raises:
+        LookupError: There is no such argument, or it has no default.
+    """
+    head, _, argument = text.rstrip(")").partition("(")
+    module, _, name = head.rpartition(".")
+    if not argument:
+        return shown(getattr(importlib.import_module(module), name))
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError:  # a method
+        module, _, owner = module.rpartition(".")
+        found = getattr(importlib.import_module(module), owner)
+    value = inspect.signature(getattr(found, name)).parameters[argument].default
+    if value is inspect.Parameter.empty:
+        raise LookupError(f"{text} has no default")
+    return shown(value).replace("``", "")
+
+
+class Default(SphinxRole):
+    """One default, from the code."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return it as text."""
+        return [nodes.inline("", default_of(self.text))], []
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("public", Public)
     app.add_directive("defaults", Defaults)
     app.add_directive("fixtures", Fixtures)
     app.add_directive("statuses", Statuses)
+    app.add_role("default", Default())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

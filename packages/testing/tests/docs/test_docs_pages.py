@@ -7,18 +7,23 @@ import inspect
 import pathlib
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+import attrs
 import pytest
 
 from antiphon import web
-from antiphon.client import ClientSession
+from antiphon.client import ClientSession, ClientTimeout
 
 DOCS = pathlib.Path(__file__).resolve().parents[4] / "docs"
-PAGES = sorted(DOCS.glob("*.md")) + sorted(DOCS.glob("guide/*.md"))
+ROOT = DOCS.parent
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+READMES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("packages/*/README.md")])
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^[ ]*(`{3,}|:{3,})[ ]*(\S*).*?^[ ]*\1[ ]*$", re.MULTILINE | re.DOTALL)
+EXCUSE = re.compile(r"<!-- (?:not run: \S.*|run by (\S+)) -->\n\Z")
 
 
 def snippets() -> Iterator[Any]:
@@ -59,6 +64,80 @@ async def test_a_snippet_runs(source: str, service: str):
         if inspect.iscoroutine(running):
             async with asyncio.timeout(10):
                 await running
+
+
+def unaccounted(text: str, *, run_here: bool) -> Iterator[str]:
+    """Return the first lines of the blocks that nothing runs and nobody excuses.
+
+    Args:
+        text: A page.
+        run_here: Its blocks of Python are run above.
+    """
+    for block in FENCE.finditer(text):
+        language = block[2]
+        if language.startswith("{") or language == "text" or (language == "python" and run_here):
+            continue  # diagrams are text, and what tools print
+        excuse = EXCUSE.search(text, 0, block.start())
+        if excuse is None or (excuse[1] is not None and not names_a_test(excuse[1])):
+            yield f"{language}: {block[0].splitlines()[1]}"
+
+
+def names_a_test(text: str) -> bool:
+    """Tell whether *text*, such as ``folder/test_file.py::test_name``, is a test there is."""
+    path, _, name = text.partition("::")
+    file = ROOT / path
+    if not file.is_file():
+        return False
+    if file.suffix != ".py":
+        return name == ""
+    tests = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(
+        isinstance(node, tests) and node.name == name
+        for node in ast.walk(ast.parse(file.read_text()))
+    )
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in [*PAGES, *READMES]]
+)
+def test_every_block_of_code_is_run_or_says_why_not(page: pathlib.Path):
+    assert list(unaccounted(page.read_text(), run_here=page in PAGES)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("```python\nx\n```\n", [], id="Python is run"),
+        pytest.param("```sh\nls\n```\n", ["sh: ls"], id="nobody runs it"),
+        pytest.param("<!-- not run: it would -->\n```sh\nls\n```\n", [], id="a reason"),
+        pytest.param("<!-- not run: -->\n```sh\nls\n```\n", ["sh: ls"], id="no reason"),
+        pytest.param("<!-- run by .ci/run -->\n```sh\nls\n```\n", [], id="run by a program"),
+        pytest.param("<!-- run by x.py::no -->\n```sh\nls\n```\n", ["sh: ls"], id="run by nothing"),
+        pytest.param("```\nplain\n```\n", [": plain"], id="no language"),
+    ],
+)
+def test_the_check_of_blocks_sees_what_is_not_run(text: str, expected: list[str]):
+    assert list(unaccounted(text, run_here=True)) == expected
+
+
+def test_every_example_is_run_by_a_test():
+    tests = [
+        path.read_text()
+        for folder in ("packages/testing/tests", ".ci")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ""} and path.is_file()
+    ]
+    everything = "\n".join([*tests, (ROOT / "noxfile.py").read_text()])
+    examples = DOCS / "examples"
+    for path in sorted(examples.rglob("*.py")):
+        if path.name.startswith("test_"):
+            continue  # run with the folder that it is in
+        if path.parent.name == "filestore":
+            continue  # the demonstration, which continuous integration runs as the README says
+        named = path.relative_to(examples).as_posix()
+        beside = any(path.stem in test.read_text() for test in path.parent.glob("test_*.py"))
+        ways = (named, f'"{path.name}"', f'"{path.stem}:create_app"')  # imported, copied, served
+        assert beside or any(way in everything for way in ways), named
 
 
 def test_shown_files_exist():
@@ -165,11 +244,74 @@ def test_the_check_of_docstrings_sees_what_is_missing():
     assert list(undocumented("Bare", Bare)) == ["Bare", "Bare.method"]
 
 
-def test_threats_name_tests_that_exist():
+def test_each_threat_names_one_test_that_exists():
     page = (DOCS / "guide/security.md").read_text()
-    root = DOCS.parent
-    last = root
-    for path in re.findall(r"`([\w/]+(?:\.py|/))`", page):
-        file = root / path if "/" in path else last.parent / path
-        assert file.exists(), path
-        last = file
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 20
+    for row in rows:
+        *_, cell, _ = row.split("|")
+        assert names_a_test(cell.strip().strip("`")), row
+
+
+# -- what is generated
+
+
+@pytest.fixture
+def extension(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Function that imports one of the documentation's own extensions of Sphinx."""
+    pytest.importorskip("sphinx", reason="builds the documentation; nox -s docs installs it")
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    return importlib.import_module
+
+
+def test_every_name_of_aiohttp_has_its_place(extension: Callable[[str], ModuleType]):
+    names = extension("names")
+    listed = names.listed()
+    assert sum(map(len, listed.values())) > 400
+    missing = [
+        f"{module}.{name}"
+        for module in listed
+        for name in listed[module]
+        if names.place_of(module, name) is None
+    ]
+    assert missing == []
+    assert names.place_of("aiohttp", "NoSuchName") is None
+
+
+def test_every_default_in_a_sentence_is_one(extension: Callable[[str], ModuleType]):
+    public = extension("public")
+    found = [
+        text for page in PAGES for text in re.findall(r"\{default\}`([^`]+)`", page.read_text())
+    ]
+    assert len(found) > 10
+    for text in found:
+        assert public.default_of(text)
+    with pytest.raises(KeyError):
+        public.default_of("antiphon.web.run_app(no_such_argument)")
+
+
+def test_pictures_name_files_that_exist_and_defaults_that_hold(
+    extension: Callable[[str], ModuleType],
+):
+    pictures = extension("pictures")
+    for _, place, _ in (*pictures.SERVER, *pictures.CLIENT):
+        package = place.partition("/")[0]
+        assert (ROOT / "packages" / package / "src/antiphon" / place).exists(), place
+    drawn = pictures.timeouts()
+    assert drawn.count("300 s") == 1
+    fields = {field.name for field in attrs.fields(ClientTimeout)} - {"ceil_threshold"}
+    assert fields == {name for name, _, _ in pictures.SPANS}
+
+
+def test_ratios_of_the_benchmarks_are_of_medians(extension: Callable[[str], ModuleType]):
+    table = extension("benchmarks").table
+    rounds = {
+        "plain": {
+            "antiphon asyncio": [{"us": 9}, {"us": 10}, {"us": 90}],
+            "other asyncio": [{"us": 30}],
+        }
+    }
+    assert list(table(rounds)) == [
+        ("plain", "antiphon asyncio", 10, 1.0, 3),
+        ("plain", "other asyncio", 30, 3.0, 1),
+    ]
