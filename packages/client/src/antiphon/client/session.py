@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 import attrs
-from multidict import CIMultiDict, getversion, istr
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from antiphon.core import hdrs
@@ -26,7 +26,8 @@ from . import _send
 from ._call import Call
 from ._context import OneShot, RequestContext
 from ._flights import Flight, Flights
-from ._target import Target, resolve
+from ._session_headers import SessionHeaders
+from ._target import Target, resolve, with_params
 from .connector.base import UNSET, BaseConnector, Unset
 from .connector.tcp import TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
@@ -181,10 +182,7 @@ class ClientSession:
         self.cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
         if cookies:
             self.cookie_jar.update_cookies(cookies)
-        self._headers: CIMultiDict[str] = CIMultiDict(headers or ())
-        self._skipped = frozenset(istr(name) for name in skip_auto_headers or ())
-        self._complete: CIMultiDict[str] | None = None
-        self._complete_version = -1
+        self._headers = SessionHeaders(headers, skip_auto_headers, request_class.DEFAULT_HEADERS)
         self._auth = auth
         self.json_serialize_bytes = json_serialize_bytes
         """Makes bytes of what is given as ``json=``, if set."""
@@ -309,14 +307,19 @@ class ClientSession:
         sender = self._sender
         if sender is None or sender.loop is not asyncio._get_running_loop():
             sender = self._bind()
-        if not kwargs and self._is_plain:
+        if (
+            self._is_plain
+            and method in _PLAIN_METHODS
+            and (not kwargs or _PLAIN_ARGUMENTS.issuperset(kwargs))
+        ):
             now = sender.loop.time()
-            target = resolve(str_or_url) if self._base_url is None else self._resolve(str_or_url)
-            request = self._plain_request(method, target, now)
+            request = self._plain_request(method, str_or_url, kwargs, now)
             if request is not None:
                 response = await sender.send(request, now)
                 if response.status >= 300:
-                    call = Call(self, self._options, request.deadline)
+                    call = Call(self, self._options.merged(kwargs), request.deadline)
+                    if call.options.headers is not None:
+                        call.headers = self._headers.merged(call.options.headers)
                     response = await call.judged(request, response, sender.send)
                 return response
         options = self._options.merged(kwargs)
@@ -327,26 +330,27 @@ class ClientSession:
             return await call.observed(method, target, sender.send)
         return await call.perform(call.first_request(method, target), sender.send)
 
-    def _plain_request(self, method: str, target: Target, now: float) -> ClientRequest | None:
-        """Return the request of a call without arguments, if nothing about it is special."""
-        headers = self._complete
-        if getversion(self._headers) != self._complete_version:  # type: ignore[arg-type]  # as below
-            headers = self.complete_headers()
-        if (
-            headers is None
-            or method not in _PLAIN_METHODS
-            or target.login is not None
-            or target.scheme not in self.allowed_schemes
-        ):
+    def _plain_request(
+        self, method: str, str_or_url: StrOrURL, arguments: RequestArguments, now: float
+    ) -> ClientRequest | None:
+        """Return the request of a call that asks for nothing special; ``None`` if it does."""
+        target = resolve(str_or_url) if self._base_url is None else self._resolve(str_or_url)
+        own = None
+        if arguments:
+            params = arguments.get("params")
+            if params:
+                target = with_params(target, params)
+            own = arguments.get("headers")
+        headers = self._headers.complete() if own is None else self._headers.complete_with(own)
+        if headers is None or target.login is not None or target.scheme not in self.allowed_schemes:
             return None
+        cookies = self.cookie_jar.header_for(target.url)
+        if cookies:
+            headers = self._headers.with_cookies(headers, cookies)
         request = ClientRequest.plain(method, target, headers, self, self._options)
         total = self._options.timeout.total
         if total:
             request.deadline = now + total
-        cookies = self.cookie_jar.header_for(target.url)
-        if cookies:
-            own = request.headers.get(hdrs.COOKIE)
-            request.headers[hdrs.COOKIE] = f"{cookies}; {own}" if own else cookies
         return request
 
     def _resolve(self, str_or_url: StrOrURL) -> Target:
@@ -385,32 +389,15 @@ class ClientSession:
 
     def complete_headers(self) -> CIMultiDict[str] | None:
         """Return the fields of a request that sets none; ``None`` if they need a closer look."""
-        headers = self._headers
-        version = getversion(headers)  # type: ignore[arg-type]  # it wants MultiDict[object]
-        if version != self._complete_version:
-            self._complete_version = version
-            self._complete = None
-            if not any(name in headers for name in _LOOKED_AT):
-                complete = CIMultiDict(headers)
-                for name, value in self.request_class.DEFAULT_HEADERS.items():
-                    if name not in complete and name not in self._skipped:
-                        complete.add(name, value)
-                self._complete = complete
-        return self._complete
+        return self._headers.complete()
 
     def headers_with(self, headers: LooseHeaders | None) -> CIMultiDict[str]:
         """Return the session's fields, with *headers* in the place of those of the same names."""
-        result = CIMultiDict(self._headers)
-        if headers:
-            added: CIMultiDict[str] = CIMultiDict(headers)
-            for name in set(added):
-                result.popall(name, None)
-            result.extend(added)
-        return result
+        return self._headers.merged(headers)
 
     def skipped(self, names: Iterable[str] | None) -> Iterable[str]:
         """Return the names of fields not to be added by themselves."""
-        return self._skipped if not names else self._skipped.union(istr(name) for name in names)
+        return self._headers.not_automatic(names)
 
     # -- WebSockets
 
@@ -559,12 +546,12 @@ class ClientSession:
     @property
     def headers(self) -> CIMultiDict[str]:
         """Fields sent with every request; may be changed."""
-        return self._headers
+        return self._headers.fields
 
     @property
     def skip_auto_headers(self) -> frozenset[istr]:
         """Names of fields that are not added by themselves."""
-        return self._skipped
+        return self._headers.skipped
 
     @property
     def auth(self) -> BasicAuth | None:
@@ -687,10 +674,8 @@ class ClientSession:
         return f"<{type(self).__name__} {state} under_way={under_way} {self._connector!r}>"
 
 
+_PLAIN_ARGUMENTS: Final = frozenset(("headers", "params"))
 _PLAIN_METHODS: Final = frozenset((hdrs.METH_GET, hdrs.METH_DELETE, hdrs.METH_OPTIONS))
-
-_LOOKED_AT: Final = (hdrs.EXPECT, hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING)
-"""Session-wide fields that need a closer look with every request."""
 
 
 def _closed_under(flight: Flight) -> ClientConnectionError:
