@@ -315,7 +315,12 @@ MERGE = {"append_slash": False, "merge_slashes": True}
         pytest.param(APPEND, "/caf%C3%A9", "/caf%C3%A9/", id="encoded stays encoded"),
         # A location that begins with two slashes, or a slash and a backslash, names another site.
         pytest.param(APPEND, "//evil.example/x", "/evil.example/x/", id="CVE-2021-21330"),
-        pytest.param(APPEND, "///evil.example/x", "/evil.example/x/", id="CVE-2021-21330, three"),
+        pytest.param(
+            APPEND,
+            "///evil.example/x",
+            "/evil.example/x/",
+            id="CVE-2021-21330, CVE-2020-28724, three",
+        ),
         pytest.param(
             {**APPEND, "merge_slashes": False},
             "//evil.example/x",

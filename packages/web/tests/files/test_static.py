@@ -142,7 +142,7 @@ def test_a_file_that_becomes_a_link_outside_is_not_served_from_memory(
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("C:/Windows/win.ini", id="CVE-2026-48818 a drive"),
+        pytest.param("C:/Windows/win.ini", id="CVE-2026-48818 and aiohttp 3.0.2: a drive"),
         pytest.param("C:win.ini", id="relative to a drive"),
         pytest.param("//host/share/file", id="CVE-2024-49766 UNC path"),
         pytest.param("\\\\host\\share\\file", id="CVE-2026-34515 UNC path with backslashes"),

@@ -616,6 +616,13 @@ def test_a_streamed_response_is_freed_at_once(serve, fails):
         gc.enable()
 
 
+def test_what_was_no_request_is_not_logged_as_one(serve, exchange, caplog):
+    made = exchange(error=BadHttpMessage("no request line"))
+    serve(hello, made)
+    (line,) = access(caplog)
+    assert (line.first_request_line, line.response_status) == ("-", 400)
+
+
 def test_json_tells_what_was_cut(serve, caplog):
     async def handler(request):
         await StreamResponse().prepare(request)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -27,6 +28,10 @@ async def slow(request):
 async def stop(request):
     raise web.GracefulExit
 
+async def soon(request):
+    await asyncio.sleep(0.001)
+    return Response(text="soon")
+
 async def stop_later(request):
     await asyncio.sleep(0)
     raise web.GracefulExit
@@ -38,6 +43,7 @@ def make():
     app = Application()
     app.router.add_get("/", hello)
     app.router.add_get("/slow", slow)
+    app.router.add_get("/soon", soon)
     app.router.add_get("/stop", stop)
     app.router.add_get("/stop-later", stop_later)
     app.on_cleanup.append(cleanup)
@@ -181,6 +187,62 @@ def test_request_under_way_survives_a_signal(start):
     assert "cleaned up" in out
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_stop_under_load_loses_no_request(start, loop):
+    """Clients that keep their connections alive learn of the stop by an answer."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop", reason="one of the two loops")
+    script = f"""
+        import {loop} as loops
+        from antiphon.core.limits import ServerTimeouts
+        from service import *
+        # A stop ends as soon as every client was told, however slow they are.
+        run_app(
+            app, host="127.0.0.1", port=0, print=say, loop=loops.new_event_loop(),
+            access_log=None, timeouts=ServerTimeouts(stop_idle=3600),
+        )
+    """
+    process = start("-c", textwrap.dedent(script))
+    port = port_of(process.expect("Running on"))
+    warm = threading.Barrier(21)
+    ends = []
+
+    def client(number):
+        asked = answered = 0
+        path = "/soon" if number % 2 else "/"
+        with connect(port) as peer:
+            peer.settimeout(60)
+            while True:
+                peer.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                asked += 1
+                answer = b""
+                while not answer.endswith((b"hello", b"soon")):
+                    data = peer.recv(65536)
+                    if not data:
+                        ends.append((asked, answered))
+                        return
+                    answer += data
+                answered += 1
+                if answered == 5:
+                    warm.wait(60)
+                if b"Connection: close" in answer:
+                    ends.append((asked, answered))
+                    return
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(20)]
+    for thread in clients:
+        thread.start()
+    warm.wait(60)
+    process.process.send_signal(signal.SIGTERM)
+    for thread in clients:
+        thread.join(60)
+    assert len(ends) == 20
+    assert all(asked == answered for asked, answered in ends), ends
+    code, out, _ = process.end()
+    assert code == 0
+    assert "cleaned up" in out
+
+
 def test_second_signal_is_immediate_and_cleans_up(start):
     process = start("-c", run_app_script("app, host='127.0.0.1', port=0, shutdown_timeout=3600"))
     port = port_of(process.expect("Running on"))
@@ -223,6 +285,53 @@ def test_several_addresses(start, tmp_path):
         assert b"hello" in read_all(client)
     assert process.end(signal.SIGTERM)[0] == 0
     assert not path.exists()
+
+
+def test_all_interfaces_are_of_both_families(start):
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as probe:
+            port = probe.getsockname()[1]
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    process = start("-c", run_app_script(f"app, port={port}"))
+    process.expect("Running on")
+    for address in ("127.0.0.1", "::1"):
+        with socket.create_connection((address, port), timeout=30) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b"hello" in read_all(client)
+    assert process.end(signal.SIGTERM)[0] == 0
+
+
+def test_the_access_log_of_the_command_line_is_on_by_default(start):
+    process = start(
+        "-m", "antiphon.web", "service:app", "-H", "127.0.0.1", "-P", "0", PYTHONUNBUFFERED="1"
+    )
+    port = port_of(process.expect("Running on"))
+    get(port)
+    assert '"GET / HTTP/1.1" 200 ' in process.expect("GET")
+    with connect(port) as client:
+        client.sendall(b"\x16\x03\x01 no request\r\n\r\n")
+        assert read_all(client).startswith(b"HTTP/1.1 400 ")
+    assert '"-" 400 ' in process.expect("400")
+    code, _, err = process.end(signal.SIGTERM)
+    assert code == 0
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_run_app_shows_the_access_log_in_debug_mode(start, debug):
+    """As aiohttp does; else it is for the program to set logging up."""
+    script = f"""
+        from service import *
+        loop = asyncio.new_event_loop()
+        loop.set_debug({debug})
+        run_app(app, host="127.0.0.1", port=0, print=say, loop=loop)
+    """
+    process = start("-c", textwrap.dedent(script))
+    get(port_of(process.expect("Running on")))
+    code, _, err = process.end(signal.SIGTERM)
+    assert code == 0
+    assert ("GET / HTTP/1.1" in err) is debug
 
 
 def test_sockets_passed_by_systemd(start):

@@ -60,8 +60,9 @@ class AccessRecord(NamedTuple):
     """Seconds from the first byte of the request to the last of the response."""
     remote: str | None
     method: str
+    """``-`` if what came was no request."""
     target: str
-    """The request target as it came."""
+    """The request target as it came; likewise."""
     version: str
     """Such as ``1.1``."""
     status: int
@@ -77,12 +78,14 @@ class AccessRecord(NamedTuple):
     def of(cls, request: BaseRequest, response: StreamResponse, time: float) -> "AccessRecord":
         """Gather the record of a request that took *time* seconds."""
         major, minor = request.version
+        # What came was no request: what stands in for it was asked by nobody.
+        refused = request._exchange.error is not None
         return cls(
             started=clock.time() - time,
             duration=time,
             remote=request.remote,
-            method=request.method,
-            target=request.raw_path,
+            method="-" if refused else request.method,
+            target="-" if refused else request.raw_path,
             version=f"{major}.{minor}",
             status=response.status,
             size=response.body_length,
@@ -93,7 +96,9 @@ class AccessRecord(NamedTuple):
 
     @property
     def first_line(self) -> str:
-        """The request line, as it may have been."""
+        """The request line, as it may have been; ``-`` for what was no request."""
+        if self.method == "-":
+            return "-"
         return f"{self.method} {self.target} HTTP/{self.version}"
 
 
