@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from antiphon.client.connector import BaseConnector, DialContext
 from antiphon.client.connector.key import ConnectionKey
 from antiphon.client.connector.tcp import TCPConnector
 from antiphon.client.errors import (
@@ -375,6 +376,39 @@ class TestDialling:
             async with TCPConnector() as connector:
                 with pytest.raises(ClientConnectorError, match="no port"):
                     await connector.connect(ConnectionKey("h", None, False))
+
+        run(main())
+
+
+class Unruly:
+    """A connection that cannot say whether it is free."""
+
+    def __init__(self) -> None:
+        self.aborted = False
+
+    def free(self) -> int:
+        raise RuntimeError("who knows")
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class TestNotTakenIn:
+    def test_a_connection_that_the_pool_does_not_take_is_not_kept_open(self, run: Runner) -> None:
+        made: list[Unruly] = []
+
+        class Odd(BaseConnector):
+            async def dial(self, context: DialContext) -> Any:
+                made.append(Unruly())
+                return made[-1]
+
+        async def main() -> None:
+            async with Odd(limit=1) as connector:
+                for _ in range(2):
+                    with pytest.raises(RuntimeError, match="who knows"):
+                        await connector.connect(ConnectionKey("h", 80, False))
+                assert all(http.aborted for http in made)
+                assert connector.stats().total == 0
 
         run(main())
 

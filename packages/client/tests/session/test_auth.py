@@ -8,12 +8,14 @@ import pytest
 from yarl import URL
 
 from antiphon.client._target import resolve
+from antiphon.client.connector.unix import UnixConnector
 from antiphon.client.digest_auth import (
     DigestAuthMiddleware,
     parse_challenges,
     strongest_challenge,
 )
 from antiphon.client.environment import NetrcFile, bypasses_proxy, proxy_from_environment
+from antiphon.client.errors import InvalidURL
 from antiphon.core.deprecations import AntiphonDeprecationWarning
 from antiphon.core.fields.basic_auth import BasicAuth, encode_basic_auth
 
@@ -228,6 +230,34 @@ def test_an_environment_proxy_is_used(run, origin, monkeypatch, netrc):
     assert first.headers["Proxy-Authorization"] == encode_basic_auth("me", "secret")
     assert second.target == "/x"
     assert "Proxy-Authorization" not in second.headers
+
+
+def test_connectors_without_a_use_for_proxies_are_not_given_one(
+    run, origin, memory, monkeypatch, netrc
+):
+    """A Unix socket leads where it leads, whatever the environment says of the network."""
+    monkeypatch.setenv("http_proxy", "http://p:3128")
+    monkeypatch.setattr(memory.MemoryConnector, "uses_proxies", UnixConnector.uses_proxies)
+
+    async def scenario(session):
+        await session.get("http://h/x")
+
+    run(scenario, trust_env=True, real_time=True)
+    assert origin.asked[0].target == "/x"
+
+
+def test_a_socks_proxy_is_refused_before_anything_is_waited_for(run, origin, monkeypatch, netrc):
+    monkeypatch.setenv("http_proxy", "socks5://me:secret@p:1080")
+
+    async def scenario(session):
+        with pytest.raises(InvalidURL, match="SOCKS proxies are not built in") as info:
+            await session.get("http://h/", proxy="socks5://me:secret@p:1080")
+        assert "secret" not in str(info.value)
+        with pytest.raises(InvalidURL, match="SOCKS"):
+            await session.get("http://h/")
+
+    run(scenario, trust_env=True, real_time=True)
+    assert not origin.keys
 
 
 # -- digest

@@ -103,9 +103,30 @@ def test_a_url_that_cannot_be_used_is_refused(run, origin, url):
     assert not origin.asked
 
 
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        pytest.param("", "it is empty", id="nothing"),
+        pytest.param("x", "x - it is relative", id="a word"),
+        pytest.param("//h/x", "scheme", id="no scheme"),
+        pytest.param("http://", "it has no host", id="no host"),
+        pytest.param("ftp://", "it has no host", id="another scheme, no host"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said(run, origin, url, text):
+    async def scenario(session):
+        with pytest.raises(InvalidUrlClientError, match=text):
+            await session.get(url)
+
+    run(scenario)
+    assert not origin.asked
+
+
 def test_another_scheme_is_refused(run):
     async def scenario(session):
-        with pytest.raises(NonHttpUrlClientError):
+        with pytest.raises(
+            NonHttpUrlClientError, match=r"^ftp://example\.com/ - ftp:// is not a scheme"
+        ):
             await session.get("ftp://example.com/")
 
     run(scenario)

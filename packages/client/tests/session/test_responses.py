@@ -295,6 +295,22 @@ def test_a_line_without_end_is_bounded(run, origin, memory):
     run(scenario)
 
 
+def test_content_that_only_the_connections_end_would_end(run, origin, memory):
+    """With ``read_until_eof=False`` it is not waited for, and its connection is given up."""
+    origin.script = lambda asked: memory.Reply(body=b"x", sized=False, keep_open=True)
+
+    async def scenario(session):
+        async with session.get("http://h/", read_until_eof=False) as response:
+            assert await response.read() == b""
+            assert response.closed
+        assert origin.open_connections == 0
+        origin.script = lambda asked: memory.Reply(body=b"sized")
+        async with session.get("http://h/", read_until_eof=False) as response:
+            assert await response.read() == b"sized"
+
+    run(scenario)
+
+
 def test_trailers_are_shown(run, origin, memory):
     async def scenario(response):
         await response.read()

@@ -45,6 +45,13 @@ from antiphon.core import (
     streamer,
 )
 
+from ._context import (
+    RequestContext,
+)
+from .connector._dial import (
+    ConnectionTrace,
+    DialContext,
+)
 from .connector._pool import (
     PoolStats,
 )
@@ -205,10 +212,12 @@ __all__ = (
     "Connection",
     "ConnectionKey",
     "ConnectionTimeoutError",
+    "ConnectionTrace",
     "ContentTypeError",
     "CookieJar",
     "DataQueue",
     "DefaultResolver",
+    "DialContext",
     "DigestAuthMiddleware",
     "DownloadProgress",
     "DummyCookieJar",
@@ -233,6 +242,7 @@ __all__ = (
     "Payload",
     "PoolStats",
     "RedirectClientError",
+    "RequestContext",
     "RequestInfo",
     "ResolveResult",
     "SSLOption",

@@ -13,6 +13,7 @@ from antiphon.core.fields.basic_auth import BasicAuth, encode_basic_auth
 from . import _cookies
 from ._send import close_content, follow
 from ._target import Target, with_params
+from .connector.proxy import check_proxy_url
 from .environment import proxy_from_environment
 from .errors import Failure, NonHttpUrlClientError, ServerTimeoutError
 from .middlewares import ClientHandlerType, wrap
@@ -182,8 +183,10 @@ class Call:
         if headers is None:
             headers = session.headers
         proxy = options.proxy
-        if proxy is None and session.trust_env:
+        if proxy is None and session.trust_env and self._may_use_proxies():
             proxy = proxy_from_environment(target)
+        if proxy is not None:
+            check_proxy_url(proxy)  # before anything is waited for
         request = session.request_class(
             method,
             target.url,
@@ -214,6 +217,10 @@ class Call:
         if kept or options.cookies:
             self._add_cookies(request, kept)
         return request
+
+    def _may_use_proxies(self) -> bool:
+        connector = self.session.connector
+        return connector is None or connector.uses_proxies
 
     def _auth_for(self, target: Target, headers: CIMultiDict[str]) -> BasicAuth | None:
         if self.cross_origin:

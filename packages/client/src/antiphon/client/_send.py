@@ -17,7 +17,8 @@ from weakref import ref
 
 from antiphon.core import hdrs
 from antiphon.core.aio.exchange import Timeline
-from antiphon.core.http import RawResponseMessage
+from antiphon.core.aio.streams import EMPTY_PAYLOAD
+from antiphon.core.http import UNTIL_CLOSE, RawResponseMessage
 
 from . import _upload
 from ._failure import head_error
@@ -211,7 +212,11 @@ class Sender:
             cookies = response.headers.getall(hdrs.SET_COOKIE, None)
             if cookies:
                 self.jar.update_from_headers(cookies, request.url)
-        if flight.exchange.done:
+        if message.framing is UNTIL_CLOSE and not request.options.read_until_eof:
+            # Only the connection's end would end such content, and the caller wants none of it.
+            response.content = EMPTY_PAYLOAD
+            flight.abort()
+        elif flight.exchange.done:
             flight.finish()
         else:
             flight.responded = True

@@ -101,7 +101,9 @@ def _resolve(given: StrOrURL) -> Target:
     except ValueError as exc:
         raise InvalidUrlClientError(given, str(exc)) from exc
     if not host:
-        raise InvalidUrlClientError(given)
+        raise InvalidUrlClientError(given, _why_no_host(url))
+    if not url.scheme:
+        raise InvalidUrlClientError(given, "it has no scheme, such as https://")
     if _HOST_FORBIDDEN.search(host.replace("%", "") if ":" in host else host):
         raise InvalidUrlClientError(given, "the host contains characters that are not allowed")
     if port == 0:
@@ -118,6 +120,15 @@ def _resolve(given: StrOrURL) -> Target:
         target.password = password or ""
         return target
     return Target(url, origin_form)
+
+
+def _why_no_host(url: URL) -> str:
+    """Say what is missing where no host can be told from *url*."""
+    if not url.scheme:
+        if not str(url):
+            return "it is empty"
+        return "it is relative: it needs a scheme and a host, or the session a base_url"
+    return f"it has no host: {url.scheme}:// is followed by one"
 
 
 _cached = functools.lru_cache(maxsize=_CACHED_TARGETS)(_resolve)

@@ -412,6 +412,12 @@ class RedirectClientError(ClientError):
 class NonHttpUrlClientError(ClientError):
     """The URL of a request has a scheme that is not HTTP."""
 
+    def __str__(self) -> str:
+        url = self.args[0] if self.args else None
+        if not isinstance(url, URL):
+            return super().__str__()
+        return f"{url} - {url.scheme}:// is not a scheme that the session's connector speaks"
+
 
 class InvalidUrlRedirectClientError(InvalidUrlClientError, RedirectClientError):
     """A redirect leads to a URL that cannot be used."""

@@ -327,9 +327,9 @@ class Pool:
         if limits.max_uses is not None:
             max_uses = max(1, round(limits.max_uses * (1.0 - _JITTER * self._jitter())))
         entry = Entry(http, self._groups[key], expires, max_uses)
+        entry.capacity = http.free()  # the last that can fail: only then anything is counted
         self._created += 1
         self._active += 1
-        entry.capacity = http.free()
         entry.leases = entry.uses = 1
         if entry.capacity > 1:
             self._set_available(entry, True)

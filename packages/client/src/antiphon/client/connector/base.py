@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, cast, final
+from typing import Any, ClassVar, Final, Self, cast, final
 
 from yarl import URL
 
@@ -69,6 +69,10 @@ class BaseConnector(ABC):
 
     allowed_protocol_schema_set: frozenset[str] = frozenset(("", "http", "https", "ws", "wss"))
     """URL schemes that this connector can be used for."""
+
+    uses_proxies: ClassVar[bool] = True
+    """Whether proxies of the environment are for it. One that leads to a place on this machine
+    has no use for them."""
 
     _closed = True  # for __del__, should __init__ not get far
     _live: "set[Entry]" = set()
@@ -235,9 +239,7 @@ class BaseConnector(ABC):
                 return Connection(self, entry)
         context.timeline.queued = context.loop.time()
         http = await self._open(context)
-        entry = self._pool.add(key, http, context.loop.time())
-        self._watch(entry)
-        return Connection(self, entry)
+        return Connection(self, self._enter(self._pool.add, context, http))
 
     async def warm(self, target: "ConnectionKey | URL | str", count: int = 1) -> int:
         """Open connections before they are needed.
@@ -268,9 +270,24 @@ class BaseConnector(ABC):
 
     async def _open_idle(self, context: DialContext) -> None:
         http = await self._open(context)
-        entry = self._pool.park(context.key, http, context.loop.time())
+        self._after_release(self._enter(self._pool.park, context, http))
+
+    def _enter(
+        self,
+        enter: Callable[[ConnectionKey, HttpConnection, float], Entry],
+        context: DialContext,
+        http: HttpConnection,
+    ) -> Entry:
+        """Have the pool take *http* in; what it does not take is not kept open either."""
+        try:
+            entry = enter(context.key, http, context.loop.time())
+        except BaseException:
+            http.abort()
+            self._pool.cancel(context.key)
+            self._settle()
+            raise
         self._watch(entry)
-        self._after_release(entry)
+        return entry
 
     async def _open(self, context: DialContext) -> HttpConnection:
         """Dial in a reserved slot; whatever goes wrong gives the slot back in the same step."""

@@ -20,6 +20,8 @@ __all__ = ("NamedPipeConnector", "UnixConnector")
 class _PathConnector(BaseConnector):
     """Connections to one place, whatever host a URL names."""
 
+    uses_proxies = False
+
     def __init__(
         self,
         path: str | PathLike[str],
