@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from antiphon.core.errors import LineTooLong
+from antiphon.core.errors import BadHttpMessage, LineTooLong, TooManyFields
 from antiphon.core.http import RawRequestMessage
-from antiphon.core.http1 import HttpRequestParser
+from antiphon.core.http1 import HttpRequestParser, NeedData
 from antiphon.core.limits import HttpLimits
 
 H = b"Host: a\r\n"
@@ -571,3 +571,72 @@ def test_cve_2026_54277_a_line_in_pieces_is_limited_too(beginning: bytes) -> Non
     with pytest.raises(LineTooLong):
         feed_for_ever()
     assert parser.buffered == 0
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        pytest.param(b"\r\n", id="an empty line"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no field"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n\r\n\r\n", id="no field, and empty lines behind"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: y\r\n\r\n", id="no Host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", id="two Hosts"),
+        pytest.param(b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", id="CONNECT to a path"),
+        pytest.param(b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", id="a target of no form"),
+    ],
+)
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(b"", id="first"),
+        pytest.param(b"GET / HTTP/1.0\r\n\r\n", id="after one without fields"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", id="after a usual one"),
+        pytest.param(b"GET /b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n", id="after one that ends alike"),
+    ],
+)
+def test_what_is_remembered_of_a_head_makes_no_other_valid(before: bytes, wire: bytes) -> None:
+    parser = HttpRequestParser()
+    parser.feed_data(before)
+    while isinstance(parser.next_event(), RawRequestMessage):
+        pass
+    assert parser.take_head(wire) is None
+    parser.feed_data(wire)
+    parser.feed_eof()
+    outcome: object
+    try:
+        outcome = parser.next_event()
+    except BadHttpMessage as exc:
+        outcome = exc.status
+    assert outcome == (400 if len(wire) > 2 else NeedData.CLOSED)
+
+
+def test_a_head_that_repeats_itself_is_found_among_others() -> None:
+    first = b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n"
+    other = b"GET /bc HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n"
+    third = b"GET /a HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\n"
+    parser = HttpRequestParser()
+    parser.feed_data(first + first + other + third + other + first)
+    seen = []
+    while isinstance(event := parser.next_event(), RawRequestMessage):
+        seen.append((event.path, event.headers["Host"], len(event.raw_headers)))
+    assert seen == [
+        *(("/a", "a", 2), ("/a", "a", 2), ("/bc", "a", 2), ("/a", "b", 2)),
+        *(("/bc", "a", 2), ("/a", "a", 2)),
+    ]
+
+
+@pytest.mark.parametrize("count", [62, 63, 64, 65, 126, 127, 128, 129])
+@pytest.mark.parametrize("behind", [0, 1, 63, 64, 65])
+def test_the_number_of_fields_is_limited_wherever_host_stands(count: int, behind: int) -> None:
+    if behind >= count:
+        behind = count - 1
+    lines = [b"X: y"] * (count - 1 - behind) + [b"Host: a"] + [b"X: y"] * behind
+    parser = HttpRequestParser()
+    parser.feed_data(head(b"GET / HTTP/1.1", *lines))
+    if count <= 128:
+        event = parser.next_event()
+        assert isinstance(event, RawRequestMessage)
+        assert len(event.raw_headers) == count
+    else:
+        with pytest.raises(TooManyFields):
+            parser.next_event()

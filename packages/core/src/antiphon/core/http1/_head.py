@@ -6,6 +6,8 @@ in the order they came to name the first mistake, so that the error does not
 depend on how the bytes were split.
 """
 
+import re
+from http import HTTPStatus
 from typing import Final, NoReturn, final
 
 from ..errors import (
@@ -36,13 +38,16 @@ from ._grammar import (
     ABSOLUTE_FORM,
     FIELD_LINE,
     HOST,
+    MOST_USUAL_FIELDS,
     NEVER_IN_HEAD,
-    PLAIN_HOST,
+    NEXT_REQUEST_FACT,
+    NEXT_RESPONSE_FACT,
     REQUEST_LINE,
     STATUS_LINE,
     TOKEN,
+    USUAL_REQUEST,
+    USUAL_RESPONSE,
 )
-from ._inner import field_names, field_values
 
 __all__ = ("RequestHeadParser", "ResponseHeadParser", "examine_fields", "examine_head")
 
@@ -53,24 +58,16 @@ _METHODS: Final = {
         *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "QUERY"),
     )
 }
-# The fields whose meaning the connection needs; all others stay bytes.
-_REQUEST_FACTS: Final = frozenset((
-    *(b"host", b"content-length", b"transfer-encoding", b"connection"),
-    *(b"expect", b"upgrade", b"content-encoding"),
-))
-_RESPONSE_FACTS: Final = frozenset((
-    b"content-length",
-    b"transfer-encoding",
-    b"connection",
-    b"upgrade",
-    b"content-encoding",
-))
+# Methods whose answers with status 200 have content, of the length that they say.
+_WITH_CONTENT: Final = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_REASONS: Final = {status.phrase.encode(): status.phrase for status in HTTPStatus}
+_STATUSES: Final = {b"%d" % status: status.value for status in HTTPStatus}
 
 # A head longer than this is not kept for comparison with the next one.
 _MAX_MEMO: Final = 2048
 
 _Facts = tuple[Framing | Length, bool, bool, bool, str | None]
-_NOTHING_SPECIAL: Final[_Facts] = (EMPTY, False, False, False, None)
+_Found = dict[bytes, list[bytes]]
 
 
 @final
@@ -82,13 +79,84 @@ class RequestHeadParser:
     returned, which nobody changes, or its header section is shared. Nothing else is carried over.
     """
 
-    __slots__ = ("_last", "_last_head", "_limits", "_surely_small")
+    __slots__ = ("_last", "_last_head", "_last_section", "_limits", "_surely_few", "_surely_small")
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._surely_small = _surely_small(limits)
-        self._last_head = b""
-        self._last = RawRequestMessage("", "", HttpVersion11, b"", EMPTY, False)
+        self._surely_few = limits.max_headers >= MOST_USUAL_FIELDS
+        # The last message; its head and its header section, each with the empty line. Nothing
+        # equals the first ones: no bytes are None, and HTTP/1.0 shares no section.
+        self._last = RawRequestMessage("", "", HttpVersion10, b"", EMPTY, False)
+        self._last_head: bytes | None = None
+        self._last_section = b"\r\n"
+
+    def take_usual(self, data: bytes, start: int) -> tuple[RawRequestMessage, int] | None:
+        """Parse the head from *start* if all of it is there and it is one of the usual ones.
+
+        Returns:
+            The message, and where what comes behind its head begins. ``None`` decides nothing:
+            whoever has found the end of the head gives it to `parse`.
+        """
+        head = self._last_head
+        if head is not None:
+            if data == head:
+                return self._last, len(head)
+            if start and data.startswith(head, start):
+                return self._last, start + len(head)
+        if data.endswith(self._last_section):
+            message = self._with_known_section(data, start)
+            if message is not None:
+                return message, len(data)
+        if not self._surely_few:
+            return None
+        usual = USUAL_REQUEST.match(data, start, start + self._surely_small)
+        if usual is None:
+            return None
+        method_name, target = usual.groups()
+        method = _METHODS.get(method_name) or method_name.decode("ascii")
+        if method == "CONNECT":
+            return None
+        end = usual.end()
+        block = data[usual.end(2) + 11 : end - 2]
+        message = RawRequestMessage(
+            method, target.decode("ascii"), HttpVersion11, block, EMPTY, False
+        )
+        self._keep(data[start:end] if start or end != len(data) else data, message)
+        return message, end
+
+    def _keep(self, head: bytes, message: RawRequestMessage) -> None:
+        if len(head) <= _MAX_MEMO:
+            self._last = message
+            self._last_head = head
+            self._last_section = message._block + b"\r\n"
+
+    def _with_known_section(self, data: bytes, start: int) -> RawRequestMessage | None:
+        """Parse a head that ends *data* as the last head ended, if it differs in its line only."""
+        section = self._last_section
+        line = REQUEST_LINE.match(data, start, start + self._surely_small)
+        if line is None or line.end() + len(section) != len(data):
+            return None
+        last = self._last
+        method_name, target, number = line.groups()
+        if number != b"1.1" or last.version is not HttpVersion11:
+            return None
+        if target[0] != 0x2F or method_name == b"CONNECT":
+            return None
+        message = RawRequestMessage(
+            _METHODS.get(method_name) or method_name.decode("ascii"),
+            target.decode("ascii"),
+            HttpVersion11,
+            last._block,
+            last.framing,
+            last.should_close,
+            last.upgrade,
+            last.expect_continue,
+            last.compression,
+        )
+        message._headers = last._headers
+        self._keep(data[start:], message)
+        return message
 
     def parse(self, data: bytes, start: int, end: int) -> RawRequestMessage | None:
         """Parse the head from *start*, whose empty line begins at *end* (CR LF CR LF).
@@ -100,9 +168,9 @@ class RequestHeadParser:
             HttpProcessingError: The head is refused; `status` says how to answer.
         """
         head = data[start : end + 2]
-        last = self._last
-        if head == self._last_head:
-            return last
+        whole = head + b"\r\n"
+        if whole == self._last_head:
+            return self._last
         line = REQUEST_LINE.match(head)
         if line is None:
             if head.startswith(b"\r\n"):
@@ -112,44 +180,18 @@ class RequestHeadParser:
             examine_head(head + b"\r\n", self._limits, BadHttpMethod, complete=True)
         method_name, target_bytes, number = line.groups()
         block = head[line.end() :]
-        version = HttpVersion11 if number == b"1.1" else _version(number)
-        known = version is last.version and block == last._block and self._last_head != b""
-        if known:
-            block = last._block
-            framing = last.framing
-            should_close = last.should_close
-            upgrade = last.upgrade
-            expect_continue = last.expect_continue
-            compression = last.compression
-        else:
-            low = b"\n" + block.lower()
-            names = field_names(block, low)
-            if names is None or len(names) > self._limits.max_headers:
-                self._refuse(head)
-            _check_major(version)
-            framing, should_close, upgrade, expect_continue, compression = _request_facts(
-                block, low, names, version
-            )
+        version = _version(number)
+        found = _find_facts(NEXT_REQUEST_FACT, block, self._limits.max_headers)
+        if found is None:
+            self._refuse(head)
+        _check_major(version)
+        facts = _request_facts(found, version)
         method = _METHODS.get(method_name) or method_name.decode("ascii")
+        if target_bytes[:1] != b"/" or method == "CONNECT":
+            _check_target(method, target_bytes, facts[0])
         target = target_bytes.decode("ascii")
-        if target[0] != "/" or method == "CONNECT":
-            _check_target(method, target_bytes, framing)
-        message = RawRequestMessage(
-            method,
-            target,
-            version,
-            block,
-            framing,
-            should_close,
-            upgrade,
-            expect_continue,
-            compression,
-        )
-        if known:
-            message._headers = last._headers
-        if len(head) <= _MAX_MEMO:
-            self._last_head = head
-            self._last = message
+        message = RawRequestMessage(method, target, version, block, *facts)
+        self._keep(whole, message)
         return message
 
     def _refuse(self, head: bytes) -> NoReturn:
@@ -161,11 +203,12 @@ class RequestHeadParser:
 class ResponseHeadParser:
     """Parses response heads, and remembers the last one, as `RequestHeadParser` does."""
 
-    __slots__ = ("_last", "_last_head", "_last_method", "_limits", "_surely_small")
+    __slots__ = ("_last", "_last_head", "_last_method", "_limits", "_surely_few", "_surely_small")
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._surely_small = _surely_small(limits)
+        self._surely_few = limits.max_headers >= MOST_USUAL_FIELDS
         self._last_head = b""
         self._last_method = ""
         self._last = RawResponseMessage(HttpVersion11, 0, "", b"", EMPTY, False)
@@ -182,6 +225,47 @@ class ResponseHeadParser:
         head = data[start : end + 2]
         if head == self._last_head and method == self._last_method:
             return self._last
+        usual = None
+        if self._surely_few and len(head) <= self._surely_small:
+            usual = USUAL_RESPONSE.match(head)
+        if usual is None:
+            message = self._parse_any(head, method)
+        else:
+            message = self._parse_usual(head, method, usual)
+        if len(head) <= _MAX_MEMO:
+            self._last_head = head
+            self._last_method = method
+            self._last = message
+        return message
+
+    def _parse_usual(
+        self, head: bytes, method: str, usual: "re.Match[bytes]"
+    ) -> RawResponseMessage:
+        code, phrase, digits = usual.groups()
+        status = _STATUSES.get(code) or int(code)
+        reason = _REASONS.get(phrase)
+        if reason is None:
+            reason = phrase.decode("utf-8", "surrogateescape") if phrase else ""
+        size = -1 if digits is None else int(digits)
+        framing: Framing | Length
+        if size > 0 and status == 200 and method in _WITH_CONTENT:
+            framing = tuple.__new__(Length, (size,))  # what Length(size) does, in one step less
+        else:
+            length = None if digits is None else size
+            framing = body_framing(status=status, method=method, length=length, chunked=False)
+        return RawResponseMessage(
+            HttpVersion11,
+            status,
+            reason,
+            head[usual.end(1 if phrase is None else 2) + 2 :],
+            framing,
+            framing is Framing.UNTIL_CLOSE,
+            method == "CONNECT" and 200 <= status < 300,
+            None,
+            False,
+        )
+
+    def _parse_any(self, head: bytes, method: str) -> RawResponseMessage:
         line = STATUS_LINE.match(head)
         if line is None:
             self._refuse(head)
@@ -189,19 +273,16 @@ class ResponseHeadParser:
             examine_head(head + b"\r\n", self._limits, BadStatusLine, complete=True)
         number, code, reason = line.groups()
         block = head[line.end() :]
-        version = HttpVersion11 if number == b"1.1" else _version(number)
-        low = b"\n" + block.lower()
-        names = field_names(block, low)
-        if names is None or len(names) > self._limits.max_headers:
+        version = _version(number)
+        found = _find_facts(NEXT_RESPONSE_FACT, block, self._limits.max_headers)
+        if found is None:
             self._refuse(head)
         _check_major(version)
         status = int(code)
-        length, chunked, close, upgrade, compression = _common_facts(
-            block, low, _RESPONSE_FACTS.intersection(names), version
-        )
+        length, chunked, close, upgrade, compression = _common_facts(found, version)
         framing = body_framing(status=status, method=method, length=length, chunked=chunked)
         switched = status == 101 or (method == "CONNECT" and 200 <= status < 300)
-        message = RawResponseMessage(
+        return RawResponseMessage(
             version,
             status,
             reason.decode("utf-8", "surrogateescape") if reason else "",
@@ -210,13 +291,8 @@ class ResponseHeadParser:
             close or framing is Framing.UNTIL_CLOSE,
             switched and (upgrade or status != 101),
             compression,
-            b"set-cookie" in names,
+            b"set-cookie" in found,
         )
-        if len(head) <= _MAX_MEMO:
-            self._last_head = head
-            self._last_method = method
-            self._last = message
-        return message
 
     def _refuse(self, head: bytes) -> NoReturn:
         examine_head(head + b"\r\n", self._limits, BadStatusLine, complete=True)
@@ -241,38 +317,53 @@ def _check_major(version: HttpVersion) -> None:
         raise UnsupportedVersion(f"HTTP/{version[0]}.{version[1]} is not spoken here")
 
 
-def _request_facts(block: bytes, low: bytes, names: list[bytes], version: HttpVersion) -> _Facts:
-    found = _REQUEST_FACTS.intersection(names)
-    if b"host" in found:
-        if names.count(b"host") != 1 or PLAIN_HOST.search(low) is None:
-            # The rare ones: a port whose range is to be checked, or a mistake.
-            _check_host(field_values(block, low, b"host"))
-        if version is HttpVersion11 and (
-            len(found) == 1
-            or (
-                # What browsers add, and what is the rule anyway.
-                len(found) == 2
-                and low.find(b"\nconnection: keep-alive\r") >= 0
-                and names.count(b"connection") == 1
-            )
-        ):
-            return _NOTHING_SPECIAL
+def _find_facts(next_fact: "re.Pattern[bytes]", block: bytes, most: int) -> _Found | None:
+    """Return the values of the fields that *next_fact* looks for, under their names.
+
+    Names and values are in lower case, in their order and without white space around them.
+
+    Returns:
+        ``None`` if *block* is malformed or has more than *most* fields.
+    """
+    # The shortest field line has four bytes.
+    if len(block) > 4 * most and block.count(b"\n") > most:
+        return None
+    low = block.lower()
+    found: _Found = {}
+    match = next_fact.match(low)
+    while match is not None:
+        name, value = match.groups()
+        if name is None:
+            return found
+        value = value.rstrip(b" \t")
+        if name in found:
+            found[name].append(value)
+        else:
+            found[name] = [value]
+        match = next_fact.match(low, match.end())
+    return None
+
+
+def _request_facts(found: _Found, version: HttpVersion) -> _Facts:
+    hosts = found.get(b"host")
+    if hosts is not None:
+        _check_host(hosts)
     elif version >= HttpVersion11:
         # RFC 9112 section 3.2.
         raise InvalidHeader(b"Host", "Host is missing from an HTTP/1.1 request")
-    length, chunked, close, upgrade, compression = _common_facts(block, low, found, version)
+    length, chunked, close, upgrade, compression = _common_facts(found, version)
     framing = body_framing(status=None, method="", length=length, chunked=chunked)
     expect_continue = False
     # RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
     if b"expect" in found and version >= HttpVersion11:
-        _check_expect(field_values(block, low, b"expect"))
+        _check_expect(found[b"expect"])
         # Nobody waits to send nothing.
         expect_continue = framing is not EMPTY
     return framing, close, upgrade, expect_continue, compression
 
 
 def _common_facts(
-    block: bytes, low: bytes, found: frozenset[bytes] | set[bytes], version: HttpVersion
+    found: _Found, version: HttpVersion
 ) -> tuple[int | None, bool, bool, bool, str | None]:
     """Return content length, chunked, close, upgrade and content coding."""
     length = None
@@ -281,14 +372,14 @@ def _common_facts(
         if b"content-length" in found:
             # RFC 9112 section 6.3 item 3: an attempt at smuggling.
             raise BadHttpMessage("Both Transfer-Encoding and Content-Length")
-        parse_transfer_encoding(field_values(block, low, b"transfer-encoding"), version)
+        parse_transfer_encoding(found[b"transfer-encoding"], version)
         chunked = True
     elif b"content-length" in found:
-        length = parse_content_length(field_values(block, low, b"content-length"))
+        length = parse_content_length(found[b"content-length"])
     keeps = version >= HttpVersion11
     upgrade = False
     if b"connection" in found:
-        options = _list_items(field_values(low[1:], low, b"connection"))
+        options = _list_items(found[b"connection"])
         # RFC 9112 section 9.3: close wins, then the version, then keep-alive.
         if b"close" in options:
             keeps = False
@@ -298,8 +389,7 @@ def _common_facts(
         upgrade = b"upgrade" in options and b"upgrade" in found and version >= HttpVersion11
     compression = None
     if b"content-encoding" in found:
-        coding = b", ".join(field_values(block, low, b"content-encoding")).lower()
-        compression = coding.decode("latin-1") or None
+        compression = b", ".join(found[b"content-encoding"]).decode("latin-1") or None
     return length, chunked, not keeps, upgrade, compression
 
 

@@ -61,25 +61,6 @@ def field_names(block: bytes, low: bytes) -> list[bytes] | None:
     return names if len(names) == count else None
 
 
-def field_values(block: bytes, low: bytes, name: bytes) -> list[bytes]:
-    """Return the values of every field called *name*, without the white space around them.
-
-    Args:
-        block: A valid header section.
-        low: LF, then *block* in lower case.
-        name: The name in lower case.
-    """
-    values = []
-    label = b"\n%b:" % name
-    start = low.find(label)
-    while start >= 0:
-        start += len(label)
-        end = low.find(b"\r", start)
-        values.append(block[start - 1 : end - 1].strip(b" \t"))
-        start = low.find(label, end)
-    return values
-
-
 def field_kind(name: str) -> int:
     """Classify a field name that is to be sent.
 

@@ -158,6 +158,27 @@ class HttpRequestParser(_MessageParser):
             self.buffer.clear()
             return CLOSED
         buffer = self.buffer
+        data = buffer.data
+        taken = None
+        if type(data) is bytes:
+            taken = self._heads.take_usual(data, buffer.pos)
+        if taken is None:
+            taken = self._search_head()
+            if taken is None:
+                return self._head_pending()
+        head, end = taken
+        self._empty_lines = 0
+        if end == len(buffer.data):
+            buffer.clear()
+        else:
+            buffer.pos = buffer.searched = end
+        if head.framing is not EMPTY:
+            self._decoder = decoder_for(head.framing, self.limits)
+        return head
+
+    def _search_head(self) -> tuple[RawRequestMessage, int] | None:
+        """Parse the next head and tell where it ends; ``None`` if its end has not come."""
+        buffer = self.buffer
         while True:
             data = buffer.data
             pos = buffer.pos
@@ -166,7 +187,7 @@ class HttpRequestParser(_MessageParser):
             if end < 0:
                 if self._skip_empty_lines():
                     continue
-                return self._head_pending()
+                return None
             try:
                 if type(data) is bytes:
                     head = self._heads.parse(data, pos, end)
@@ -176,17 +197,8 @@ class HttpRequestParser(_MessageParser):
                 self.give_up()
                 raise
             if head is not None:
-                break
+                return head, end + 4
             self._skip_empty_lines()
-        self._empty_lines = 0
-        end += 4
-        if end == len(buffer.data):
-            buffer.clear()
-        else:
-            buffer.pos = buffer.searched = end
-        if head.framing is not EMPTY:
-            self._decoder = decoder_for(head.framing, self.limits)
-        return head
 
     def take_head(self, data: bytes) -> RawRequestMessage | None:
         """Take the head that *data* begins with, and store what comes behind it.
@@ -197,17 +209,24 @@ class HttpRequestParser(_MessageParser):
         Returns:
             ``None``, and nothing is taken, if there is no whole head, or it is malformed.
         """
-        end = data.find(b"\r\n\r\n")
-        if end < 0 or self._failed or self._decoder is not None:
+        if self._failed or self._decoder is not None:
             return None
-        try:
-            head = self._heads.parse(data, 0, end)
-        except HttpProcessingError:
-            return None  # it is parsed again to be refused, by whoever takes it
-        if head is None:
-            return None
+        taken = self._heads.take_usual(data, 0)
+        if taken is not None:
+            head, end = taken
+        else:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                return None
+            try:
+                other = self._heads.parse(data, 0, end)
+            except HttpProcessingError:
+                return None  # it is parsed again to be refused, by whoever takes it
+            if other is None:
+                return None
+            head = other
+            end += 4
         self._empty_lines = 0
-        end += 4
         if end != len(data):
             buffer = self.buffer
             buffer.data = data
