@@ -39,6 +39,9 @@ def main() -> int:
     parser.add_argument("--loop", action="append", choices=LOOPS)
     parser.add_argument("--scenario", action="append", help="only these")
     parser.add_argument("--server", action="append", choices=SERVERS, help="only these")
+    parser.add_argument(
+        "--client", action="append", choices=client_scenarios.CLIENTS, help="only these"
+    )
     parser.add_argument("--json", type=pathlib.Path, default=HERE / "last-run.json")
     wanted = parser.parse_args()
     if "server" in wanted.what and shutil.which("wrk") is None:
@@ -72,7 +75,13 @@ def main() -> int:
                 )
                 keep()
             if "client" in wanted.what:
-                client_scenarios.rounds(board, loops=loops, seconds=wanted.seconds, chosen=chosen)
+                client_scenarios.rounds(
+                    board,
+                    loops=loops,
+                    seconds=wanted.seconds,
+                    chosen=chosen,
+                    names=wanted.client or client_scenarios.CLIENTS,
+                )
                 keep()
     if "micro" in wanted.what:
         for program in sorted(HERE.parent.parent.glob("*/benchmarks/bench_*.py")):

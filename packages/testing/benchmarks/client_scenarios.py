@@ -46,12 +46,17 @@ SCENARIOS = {
 
 
 def rounds(
-    board: Board, *, loops: Sequence[str], seconds: int, chosen: Callable[[str], bool]
+    board: Board,
+    *,
+    loops: Sequence[str],
+    seconds: int,
+    chosen: Callable[[str], bool],
+    names: Sequence[str] = CLIENTS,
 ) -> None:
-    """Let every client that is installed have one turn in every scenario that is *chosen*."""
+    """Let every client of *names* have one turn in every scenario that is *chosen*."""
     for title, scenario in SCENARIOS.items():
         for loop in loops if chosen(title) else ():
-            for name in scenario.clients:
+            for name in (name for name in scenario.clients if name in names):
                 if name != "antiphon" and importlib.util.find_spec(name) is None:
                     print(f"  {name} is not installed", file=sys.stderr)
                     continue

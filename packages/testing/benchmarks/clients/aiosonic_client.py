@@ -29,7 +29,7 @@ class Client:
     async def download(self, url: str) -> int:
         size = 0
         response = await self.client.get(url)
-        async for piece in response.read_chunks():
+        async for piece in response.iter_bytes():
             size += len(piece)
         return size
 

@@ -65,7 +65,8 @@ class Canned(asyncio.Protocol):
             self.held = data
             return
         self.held = b""
-        path = data[data.index(b" ") + 1 : data.index(b" ", 8)]
+        start = data.index(b" ") + 1
+        path = data[start : data.index(b" ", start)]
         if path == b"/100m":
             self.transport.write(DOWNLOAD)
             self.left = PIECES
