@@ -19,15 +19,32 @@ _NEVER: Final = float("inf")
 class ConnectionTrace(Protocol):
     """What a connector tells an observer; `tracing.Trace` does it all."""
 
-    async def send_connection_queued_start(self) -> None: ...
-    async def send_connection_queued_end(self) -> None: ...
-    async def send_connection_create_start(self) -> None: ...
-    async def send_connection_create_end(self) -> None: ...
-    async def send_connection_reuseconn(self) -> None: ...
-    async def send_dns_resolvehost_start(self, host: str) -> None: ...
-    async def send_dns_resolvehost_end(self, host: str) -> None: ...
-    async def send_dns_cache_hit(self, host: str) -> None: ...
-    async def send_dns_cache_miss(self, host: str) -> None: ...
+    async def send_connection_queued_start(self) -> None:
+        """The request waits in line for a connection."""
+
+    async def send_connection_queued_end(self) -> None:
+        """It waits no more."""
+
+    async def send_connection_create_start(self) -> None:
+        """A new connection is opened."""
+
+    async def send_connection_create_end(self) -> None:
+        """It is open."""
+
+    async def send_connection_reuseconn(self) -> None:
+        """A kept connection is used."""
+
+    async def send_dns_resolvehost_start(self, host: str) -> None:
+        """The addresses of *host* are looked up."""
+
+    async def send_dns_resolvehost_end(self, host: str) -> None:
+        """They are known."""
+
+    async def send_dns_cache_hit(self, host: str) -> None:
+        """They were known already."""
+
+    async def send_dns_cache_miss(self, host: str) -> None:
+        """They were not known."""
 
 
 @final
