@@ -151,7 +151,8 @@ _SECRET = {
             "http://h/",
             "http://other/",
             _SECRET,
-            id="CVE-2018-20060 CVE-2023-43804 CVE-2024-37891 other host",
+            id="CVE-2018-20060 CVE-2023-43804 CVE-2024-37891 CVE-2023-45143 CVE-2024-24758 "
+            "CVE-2024-30260 CVE-2025-4673 other host",
         ),
         pytest.param("https://h/", "http://h/", _SECRET, id="CVE-2018-18074 https to http"),
         pytest.param("http://h/", "https://h/", _SECRET, id="http to https"),

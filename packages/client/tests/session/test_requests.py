@@ -35,7 +35,7 @@ def test_a_method_in_lower_case_is_sent_in_upper_case(run, origin):
 @pytest.mark.parametrize(
     "method",
     [
-        pytest.param("GET /\r\nX: y", id="CVE-2023-49082 CR LF in the method"),
+        pytest.param("GET /\r\nX: y", id="CVE-2023-49082 CVE-2020-26137 CR LF in the method"),
         pytest.param("GE T", id="space"),
         pytest.param("", id="empty"),
         pytest.param("GËT", id="not ASCII"),
