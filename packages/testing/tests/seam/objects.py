@@ -8,7 +8,7 @@ from typing import Any
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from antiphon.client import BaseConnector
-from antiphon.core.aio.exchange import ExchangeHandler, HttpConnection, Timeline
+from antiphon.core.aio.exchange import ByteReceiver, ExchangeHandler, HttpConnection, Timeline
 from antiphon.core.aio.streams import EMPTY_PAYLOAD, StreamReader
 from antiphon.core.aio.writer import ContentWriter
 from antiphon.core.http import (
@@ -75,6 +75,67 @@ class ObjectWriter(ContentWriter):
         self._exchange.trailers = CIMultiDictProxy(trailers)
 
 
+class ObjectChannel:
+    """One end of the bytes that follow an upgrade: handed over, not sent."""
+
+    write_paused = False
+
+    def __init__(self, info: Info) -> None:
+        self.info = info
+        self.closed = False
+        self.peer: ObjectChannel
+        self._receiver: ByteReceiver | None = None
+        self._waiting: list[bytes | None] = []
+        self._reading = True
+        self._loop = asyncio.get_running_loop()
+
+    def attach(self, receiver: ByteReceiver) -> None:
+        self._receiver = receiver
+        self._deliver()
+
+    def write(self, data: Any) -> None:
+        if not self.closed:
+            self.peer._take(bytes(data))
+
+    def write_eof(self) -> None:
+        self.peer._take(None)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.peer._take(None)
+            self._loop.call_soon(self._lost)
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        self._reading = True
+        self._loop.call_soon(self._deliver)
+
+    async def drain(self) -> None:
+        await asyncio.sleep(0)
+
+    def _take(self, data: bytes | None) -> None:
+        self._waiting.append(data)
+        self._loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._waiting and self._reading and self._receiver is not None and not self.closed:
+            data = self._waiting.pop(0)
+            if data is None:
+                self._receiver.eof_received()
+                self.close()
+            else:
+                self._receiver.data_received(data)
+
+    def _lost(self) -> None:
+        if self._receiver is not None:
+            self._receiver.connection_lost(None)
+
+
 class ObjectExchange:
     """Both views of one exchange; see `ServerSide` and `ClientSide`."""
 
@@ -95,6 +156,9 @@ class ObjectExchange:
         self.trailers: CIMultiDictProxy[str] | None = None
         self.callbacks: list[Callable[[], None]] = []
         self.on_disconnect: list[Callable[[], None]] = []
+        self.informational: list[RawResponseMessage] = []
+        self.channels = ObjectChannel(self.info), ObjectChannel(self.info)
+        self.channels[0].peer, self.channels[1].peer = self.channels[1], self.channels[0]
 
     def request_sent(self) -> None:
         self.sent = True
@@ -126,6 +190,14 @@ class ObjectExchange:
         self.check_done()
 
 
+def message_of(
+    status: int, headers: CIMultiDict[str], reason: str | None = None
+) -> RawResponseMessage:
+    message = RawResponseMessage(HTTP_2, status, reason or "", b"", EMPTY, False)
+    message._headers = CIMultiDictProxy(headers)
+    return message
+
+
 class ServerSide:
     error = None
     keep_alive = True
@@ -137,6 +209,10 @@ class ServerSide:
         request = exchange.request
         fields = CIMultiDict(request.headers)
         fields.setdefault("Host", request.authority)
+        if "Upgrade" in fields:
+            # The field that goes with it is the connection's business. A protocol that has
+            # neither says it in its own words, as RFC 8441 does.
+            fields["Connection"] = "Upgrade"
         framing = EMPTY if self.content is EMPTY_PAYLOAD else UNTIL_CLOSE  # how long, nobody says
         self.head = RawRequestMessage(request.method, request.target, HTTP_2, b"", framing, False)
         self.head._headers = CIMultiDictProxy(fields)
@@ -156,8 +232,7 @@ class ServerSide:
     ) -> ObjectWriter:
         assert not self.responding
         self.responding = True
-        message = RawResponseMessage(HTTP_2, status, reason or "", b"", EMPTY, False)
-        message._headers = CIMultiDictProxy(headers)
+        message = message_of(status, headers, reason)
         if not self._exchange.answer.done():
             self._exchange.answer.set_result(message)
         return ObjectWriter(self._exchange, self._exchange.down, self._exchange.response_sent)
@@ -170,6 +245,26 @@ class ServerSide:
             writer.write_nowait(body)
         self._exchange.down.feed_eof()
         self._exchange.response_sent()
+
+    def send_informational(self, status: int, headers: CIMultiDict[str]) -> None:
+        self._exchange.informational.append(message_of(status, headers))
+
+    def upgrade(
+        self, status: int, headers: CIMultiDict[str], *, reason: str | None = None
+    ) -> ObjectChannel:
+        self.responding = True
+        fields = CIMultiDict(headers)
+        fields["Connection"] = "Upgrade"
+        self._exchange.answer.set_result(message_of(status, fields, reason))
+        self._exchange.response_sent()
+        return self._exchange.channels[0]
+
+    async def sendfile(self, writer: ContentWriter, file: Any, offset: int, count: int) -> None:
+        file.seek(offset)
+        while count:
+            piece = file.read(min(count, 2**16))
+            await writer.write(piece)
+            count -= len(piece)
 
     async def drain(self) -> None: ...
 
@@ -191,7 +286,7 @@ class ClientSide:
         self._exchange = exchange
         self.info, self.timeline, self.content = exchange.info, exchange.timeline, exchange.down
         self.writer = ObjectWriter(exchange, exchange.up, exchange.request_sent)
-        self.informational: list[RawResponseMessage] = []
+        self.informational = exchange.informational
         self.last_read = asyncio.get_running_loop().time()
         self.reading_paused = False
 
@@ -209,6 +304,9 @@ class ClientSide:
 
     async def response(self) -> RawResponseMessage:
         return await self._exchange.answer
+
+    def upgrade(self) -> ObjectChannel:
+        return self._exchange.channels[1]
 
     async def wait_continue(self) -> bool:
         return True
@@ -286,7 +384,7 @@ class ObjectConnector(BaseConnector):
         self.connections: list[ObjectConnection] = []
 
     async def dial(self, context: Any) -> HttpConnection:
-        connection: Any = ObjectConnection(self._handler)  # Any: ClientSide cannot change protocols
+        connection: Any = ObjectConnection(self._handler)  # Any: it has as much as client asks
         self.connections.append(connection)
         made: HttpConnection = connection
         return made

@@ -72,6 +72,19 @@ async def moved(request: web.Request) -> web.Response:
     raise web.HTTPFound("/hello/you")
 
 
+async def hints(request: web.Request) -> web.Response:
+    await request.send_informational(103, {"Link": "</style.css>; rel=preload"})
+    return web.Response(text="after a hint")
+
+
+async def talk(request: web.Request) -> web.WebSocketResponse:
+    websocket = web.WebSocketResponse(protocols=["shout"])
+    await websocket.prepare(request)
+    async for message in websocket:
+        await websocket.send_str(str(message.data).upper())
+    return websocket
+
+
 @pytest.fixture
 async def reached() -> AsyncIterator[tuple[ClientSession, Any]]:
     app = web.Application()
@@ -90,6 +103,9 @@ async def reached() -> AsyncIterator[tuple[ClientSession, Any]]:
         gate.set()
         return web.Response()
 
+    app.router.add_get("/hints", hints)
+    app.router.add_get("/talk", talk)
+    app.router.add_static("/files", Path(__file__).parent)
     app.router.add_get("/wait", wait)
     app.router.add_get("/open", open_gate)
     runner = web.AppRunner(app)
@@ -133,6 +149,34 @@ async def test_redirects_and_errors(reached: Any, caplog: pytest.LogCaptureFixtu
     async with session.get("fail") as response:
         assert response.status == 500
     assert "a handler's own mistake" in caplog.text
+
+
+async def test_informational_responses(reached: Any) -> None:
+    async with reached[0].get("hints") as response:
+        assert await response.text() == "after a hint"
+        (early,) = response.informational
+        assert (early.code, early.headers["Link"]) == (103, "</style.css>; rel=preload")
+
+
+async def test_files_and_parts_of_them(reached: Any) -> None:
+    own = Path(__file__).read_bytes()
+    async with reached[0].get("files/test_seam.py") as response:
+        assert response.status == 200
+        assert await response.read() == own
+    async with reached[0].get("files/test_seam.py", headers={"Range": "bytes=10-19"}) as response:
+        assert response.status == 206
+        assert await response.read() == own[10:20]
+
+
+@pytest.mark.parametrize("compress", [0, 15])
+async def test_websockets(reached: Any, compress: int) -> None:
+    async with reached[0].ws_connect("talk", protocols=["shout"], compress=compress) as websocket:
+        assert websocket.protocol == "shout"
+        for text in ("hello", "x" * 200_000):
+            await websocket.send_str(text)
+            assert (await websocket.receive(timeout=30)).data == text.upper()
+        await websocket.close()
+        assert websocket.close_code == 1000
 
 
 async def test_many_exchanges_on_one_connection_at_a_time(reached: Any) -> None:
