@@ -122,7 +122,7 @@ class MemoryChannel:
         self.eof_written = False
         self.hangs = False
         """Whether `close` does not end the connection, as with a peer that takes nothing."""
-        self._room: asyncio.Future[None] | None = None
+        self._rooms: list[asyncio.Future[None]] = []
         self._lost = False
 
     @property
@@ -149,8 +149,9 @@ class MemoryChannel:
         if self._lost:
             raise ConnectionResetError("Connection lost")
         if self.write_paused:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            room = asyncio.get_running_loop().create_future()
+            self._rooms.append(room)
+            await room
 
     def write_eof(self) -> None:
         self.eof_written = True
@@ -173,14 +174,18 @@ class MemoryChannel:
     def lose(self, exc: Exception | None = None) -> None:
         if not self._lost:
             self._lost = self.closed = True
-            if self._room is not None and not self._room.done():
-                self._room.set_exception(ConnectionResetError("Connection lost"))
+            for room in self._rooms:
+                if not room.done():
+                    room.set_exception(ConnectionResetError("Connection lost"))
             self.receiver.connection_lost(exc)
 
     def make_room(self) -> None:
         self.write_paused = False
-        assert self._room is not None
-        self._room.set_result(None)
+        rooms, self._rooms = self._rooms, []
+        assert rooms, "nobody waits"
+        for room in rooms:
+            if not room.done():
+                room.set_result(None)
         self.receiver.resume_writing()
 
     def take(self) -> list[tuple[int, bytes]]:

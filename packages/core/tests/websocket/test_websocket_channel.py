@@ -852,3 +852,97 @@ def test_at_most_one_timer_and_no_task(peer: Any, run: Run) -> None:
         await asyncio.gather(task, closing)
 
     run(main())
+
+
+# --- what must not be lost -------------------------------------------------------------------
+
+
+def test_a_send_whose_waiting_is_cancelled_has_left_all_the_same(peer: Any, run: Run) -> None:
+    async def main() -> None:
+        p = peer()
+        p.below.write_paused = True
+        waiting = [asyncio.create_task(p.ws.send_str(text)) for text in ("a", "b", "c")]
+        await turns()
+        waiting[1].cancel()
+        await turns()
+        assert [task.done() for task in waiting] == [False, True, False]
+        p.below.make_room()
+        await asyncio.gather(waiting[0], waiting[2])
+        await p.ws.send_str("d")
+        assert p.below.take() == [(0x81, b"a"), (0x81, b"b"), (0x81, b"c"), (0x81, b"d")]
+        await p.end()
+
+    run(main())
+
+
+def test_fragments_wait_for_messages_that_a_thread_compresses(
+    peer: Any, run: Run, events: Any
+) -> None:
+    """All share one window: what is compressed out of turn would be read as something else."""
+
+    async def main() -> None:
+        p = peer(deflate=DeflateParameters(), compress_in_thread_from=10_000)
+        large = bytes(random.Random(1).choices(b"abcdef", k=300_000))
+        p.ws.send_bytes(large)
+        p.ws.send_fragment(large[:100], final=False)
+        p.ws.send_fragment(large[100:50_000], final=False)
+        p.ws.ping(b"between")
+        p.ws.send_fragment(large[50_000:50_100], final=True)
+        p.ws.send_bytes(large)
+        p.ws.send_fragment("plain", final=False, compress=0)
+        await p.ws.send_fragment(" text", final=True)
+        await thread_done(p.ws)
+        other = WebSocketConnection(Role.CLIENT, max_msg_size=0, deflate=DeflateParameters())
+        assert events(other, [b"".join(p.below.writes)]) == [
+            (BINARY, large, None),
+            (PING, b"between", None),
+            (BINARY, large[:50_100], None),
+            (BINARY, large, None),
+            (TEXT, "plain text", None),
+        ]
+        await p.end()
+
+    run(main())
+
+
+def test_async_for_takes_what_receive_would(peer: Any, run: Run) -> None:
+    async def main() -> None:
+        p = peer()
+        seen: list[object] = []
+
+        async def iterate() -> None:
+            async for message in p.ws:
+                seen.append(message.data)
+
+        iterating = asyncio.create_task(iterate())
+        await turns()
+        p.feed((0x81, b"one"))
+        await turns()
+        with pytest.raises(RuntimeError, match="Concurrent call to receive"):
+            await anext(p.ws)
+        p.feed((0x01, b"t"), (0x80, b"wo"), (0x82, b"three"))
+        await turns()
+        iterating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await iterating
+        p.feed((0x82, b"four"), (0x88, b"\x03\xe8"))
+        await iterate()
+        assert seen == ["one", "two", b"three", b"four"]
+        await turns()
+
+    run(main())
+
+
+def test_async_for_keeps_its_time_limit(peer: Any, run: Run) -> None:
+    async def main() -> None:
+        p = peer()
+        p.ws.iteration_timeout = 2
+        task = asyncio.ensure_future(anext(p.ws))
+        await pass_time(2.1)
+        with pytest.raises(TimeoutError):
+            await task
+        p.feed((0x81, b"x"))
+        assert (await anext(p.ws)).data == "x"
+        await p.end()
+
+    run(main())

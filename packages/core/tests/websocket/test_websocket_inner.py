@@ -32,6 +32,7 @@ def mask_function(request: pytest.FixtureRequest) -> Iterator[Mask | None]:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("key", [b"\x00\x00\x00\x00", b"\x37\xfa\x21\x3d", b"\xff\x00\xff\x01"])
 def test_each_byte_is_masked_with_its_byte_of_the_key(size: int, key: bytes) -> None:
+    """CVE-2026-49854: whatever the size, not a byte beyond it is looked at."""
     data = bytes((at * 7 + 3) % 256 for at in range(size))
     masked = xor_mask(data, key)
     assert masked == byte_by_byte(data, key)

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -281,7 +282,7 @@ def test_wsproto_sees_the_same(items: list[tuple[int, bytes]]) -> None:
 def cost(wire: bytes, size: int, **options: Any) -> float:
     """CPU seconds to take *wire* in pieces of *size* bytes."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(2):
         connection = WebSocketConnection(Role.SERVER, **options)
         began = time.thread_time()
         for at in range(0, len(wire), size):
@@ -295,19 +296,23 @@ def cost(wire: bytes, size: int, **options: Any) -> float:
     return best
 
 
+def grows_linearly(measure: Callable[[int], float]) -> bool:
+    """Whether forty times the input costs nearer to forty times as much than to 1600 times, in
+    one of several attempts: what else the machine does makes things slower, never faster."""
+    return any(measure(40) < measure(1) * 40 * 6 + 0.01 for _ in range(8))
+
+
 @pytest.mark.parametrize(
     ("unit", "size", "count"),
     [
-        pytest.param(encode(0x89, b""), 1 << 30, 200, id="empty pings in one piece"),
-        pytest.param(encode(0x82, b"x"), 4096, 200, id="small messages"),
-        pytest.param(encode(0x82, b"x" * 60), 1, 10, id="a byte a time"),
-        pytest.param(encode(0x01, b"x") + encode(0x80, b""), 1 << 30, 200, id="two frames each"),
+        pytest.param(encode(0x89, b""), 1 << 30, 50, id="empty pings in one piece"),
+        pytest.param(encode(0x82, b"x"), 4096, 50, id="small messages"),
+        pytest.param(encode(0x82, b"x" * 60), 1, 2, id="a byte a time"),
+        pytest.param(encode(0x01, b"x") + encode(0x80, b""), 1 << 30, 50, id="two frames each"),
     ],
 )
 def test_work_is_linear(unit: bytes, size: int, count: int) -> None:
-    small = cost(unit * count, size)
-    large = cost(unit * count * 10, size)
-    assert large < small * 10 * 4 + 0.01
+    assert grows_linearly(lambda times: cost(unit * count * times, size))
 
 
 @pytest.mark.parametrize("last", [b"", b"x"])
@@ -315,5 +320,4 @@ def test_very_many_fragments_are_linear(last: bytes) -> None:
     def wire(count: int) -> bytes:
         return encode(0x01, b"") + encode(0x00, last) * count
 
-    small, large = cost(wire(200), 1 << 30), cost(wire(2000), 1 << 30)
-    assert large < small * 10 * 4 + 0.01
+    assert grows_linearly(lambda times: cost(wire(50 * times), 1 << 30))
