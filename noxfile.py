@@ -103,6 +103,16 @@ def modes(session: nox.Session) -> None:
     session.run("python", "-X", "dev", *pytest)
 
 
+@nox.session(python=INTERPRETERS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the samples about testing with the oldest pytest that the plugin promises to work with."""
+    session.install(*EDITABLE, "pytest==8.0.0")
+    # Without this project's own settings, which want a newer one.
+    session.run("pytest", "-c", os.devnull, "-W", "error", "--antiphon-leaks=error",
+                "--rootdir", "docs/examples/testing", "docs/examples/testing",
+                *session.posargs)  # fmt: skip
+
+
 @nox.session(python=NEWEST)
 def leaks(session: nox.Session) -> None:
     """Run the tests with our own leak guard: what a test leaves behind is its error."""
