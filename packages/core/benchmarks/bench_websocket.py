@@ -91,6 +91,12 @@ def masks() -> None:
     table("mask, bytes", rows, int)
 
 
+def _first(
+    works: Mapping[str, Callable[[], object]], count: int
+) -> dict[str, Callable[[], object]]:
+    return dict(list(works.items())[:count])
+
+
 def frames() -> None:
     """One message in and out of a server."""
     reads: dict[str, dict[str, Callable[[], object]]] = {}
@@ -128,7 +134,13 @@ def frames() -> None:
             "websockets (C mask)": write_theirs,
             "wsproto": partial(third.send, TextMessage(text)),
         }
-    table("read, bytes", reads, int)
+
+        def read_alone(end: WebSocketConnection = ours, wire: bytes = wire) -> object:
+            return end.receive_whole(wire) or read(end, wire)
+
+        if size <= 125:
+            reads[str(size)]["antiphon, alone"] = read_alone
+    table("read, bytes", {label: _first(works, 3) for label, works in reads.items()}, int)
     table("write, bytes", writes, int)
     print("\nPython calls for 64 bytes")
     for name, rows in (("read", reads), ("write", writes)):

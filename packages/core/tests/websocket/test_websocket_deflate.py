@@ -187,6 +187,18 @@ def test_last_blocks_without_end_are_refused(frame: Frame, events: Events) -> No
     assert 1 < counting.decompressors < 50
 
 
+@pytest.mark.parametrize(("count", "passes"), [(32, True), (33, False)])
+def test_last_blocks_are_counted_alike_however_they_come(
+    count: int, passes: bool, frame: Frame, events: Events
+) -> None:
+    wire = frame(0xC2, b"\x03\x00" * count)
+    for pieces in ([wire], [wire[at : at + 1] for at in range(len(wire))]):
+        connection = WebSocketConnection(Role.SERVER, deflate=DeflateParameters())
+        assert events(connection, pieces) == ([(BINARY, b"", None)] if passes else [1007])
+        if passes:  # and each message has its own count
+            assert events(connection, pieces) == [(BINARY, b"", None)]
+
+
 def test_what_came_of_text_is_checked_after_inflation(frame: Frame, events: Events) -> None:
     connection = WebSocketConnection(Role.SERVER, deflate=DeflateParameters())
     data = Deflater(15, keep_context=True).compress(b"\xff")

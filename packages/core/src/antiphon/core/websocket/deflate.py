@@ -17,8 +17,8 @@ _TAIL: Final = b"\x00\x00\xff\xff"
 _MEM_LEVEL: Final = 8
 
 _MAX_STREAMS: Final = 32
-"""Blocks marked as the last one in one piece: two bytes each may suffice for one, and each costs a
-new decompressor and a copy of what follows."""
+"""Blocks marked as the last one in one message: two bytes each may suffice for one, and each costs
+a new decompressor and a copy of what follows."""
 
 
 def _window_bits(instance: object, attribute: "attrs.Attribute[int]", value: int) -> None:
@@ -99,10 +99,11 @@ class Inflater:
         keep_context: Whether a message may refer back to earlier ones.
     """
 
-    __slots__ = ("_decompressor", "_keep_context")
+    __slots__ = ("_decompressor", "_keep_context", "_streams")
 
     def __init__(self, *, keep_context: bool) -> None:
         self._keep_context = keep_context
+        self._streams = 0
         self._decompressor: ZlibDecompressor | None = None
 
     def decompress(self, data: bytes, limit: int | None, *, final: bool) -> bytes:
@@ -120,7 +121,7 @@ class Inflater:
         if final:
             data += _TAIL
         pieces: list[bytes] = []
-        size = streams = 0
+        size = 0
         while data:
             decompressor = self._decompressor
             if decompressor is None:
@@ -143,8 +144,8 @@ class Inflater:
                 # stream, as whoever wrote it does.
                 self._decompressor = None
                 data = decompressor.unused_data
-                streams += 1
-                if streams > _MAX_STREAMS:
+                self._streams += 1
+                if self._streams > _MAX_STREAMS:
                     raise WebSocketError(
                         WSCloseCode.INVALID_TEXT, "A message has too many last deflate blocks"
                     )
@@ -152,6 +153,8 @@ class Inflater:
                     break  # nothing is left but the end that this side put there
             else:
                 data = decompressor.unconsumed_tail
-        if final and not self._keep_context:
-            self._decompressor = None
+        if final:
+            self._streams = 0
+            if not self._keep_context:
+                self._decompressor = None
         return b"".join(pieces) if len(pieces) != 1 else pieces[0]
