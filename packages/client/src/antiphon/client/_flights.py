@@ -48,6 +48,8 @@ class Flight:
     """Whether the response's head has come."""
     finished = False
     """Whether the connection was given back."""
+    drain: asyncio.Task[None] | None = None
+    """The task that lets the rest of the content past, once the response was released."""
     upload: asyncio.Task[None] | None = None
     """The task that sends content, while there is one."""
     owns_content = False

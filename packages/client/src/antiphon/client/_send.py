@@ -21,6 +21,7 @@ from antiphon.core.aio.streams import EMPTY_PAYLOAD
 from antiphon.core.http import UNTIL_CLOSE, RawResponseMessage
 
 from . import _upload
+from ._content import NO_CONTENT
 from ._failure import head_error
 from ._flights import Flight, Flights
 from .errors import (
@@ -32,7 +33,6 @@ from .errors import (
 )
 from .middlewares import ClientHandlerType
 from .redirects import REDIRECT_STATUSES, carried_headers, next_hop
-from .request import NO_CONTENT
 
 if TYPE_CHECKING:
     from ._call import Call

@@ -9,14 +9,13 @@ import asyncio
 import re
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from antiphon.core import coding, hdrs
-from antiphon.core.aio.payload import BytesPayload, Payload, get_payload
-from antiphon.core.aio.payload import LookupError as UnknownPayloadError
+from antiphon.core.aio.payload import BytesPayload, Payload
 from antiphon.core.fields.basic_auth import BasicAuth, encode_basic_auth
 from antiphon.core.http import (
     SERVER_SOFTWARE,
@@ -29,9 +28,9 @@ from antiphon.core.limits import HttpLimits
 from antiphon.core.typedefs import LooseHeaders, Query, StrOrURL
 
 from . import _cookies
+from ._content import MAX_SINGLE_WRITE, NO_CONTENT, ContentPlan, payload_of
 from ._target import Target, resolve, with_params
 from .connector.key import ConnectionKey
-from .formdata import FormData
 from .options import LooseCookies, RequestOptions, SSLOption
 from .request_info import RequestInfo
 
@@ -42,10 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ("ClientRequest", "ContentPlan", "RequestInfo", "auto_headers")
 
-MAX_SINGLE_WRITE: Final = 64 * 1024
-"""Bytes of content that leave together with the head. More is written in pieces, so that an
-early answer ends the upload and memory stays bounded."""
-
 _KNOWN_METHODS: Final = frozenset(hdrs.METH_ALL)
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)  # RFC 9110 section 5.6.2
 _DIGITS: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -53,22 +48,6 @@ _CODINGS: Final = frozenset(("deflate", "gzip", "br", "zstd"))
 _DEFAULT_LIMITS: Final = HttpLimits()
 _DEFAULT_OPTIONS: Final = RequestOptions()
 _NO_NAMES: Final[frozenset[str]] = frozenset()
-
-
-class ContentPlan(NamedTuple):
-    """How the content of a request leaves."""
-
-    body: bytes | None
-    """All of it, to leave with the head."""
-    length: int | None
-    """Size in bytes of what is still to be written; ``None`` if not known."""
-    chunked: bool
-    """Content of unknown size follows."""
-    streamed: bool
-    """Content follows through the exchange's writer."""
-
-
-NO_CONTENT: Final = ContentPlan(None, None, False, False)
 
 
 def auto_headers() -> CIMultiDict[str]:
@@ -398,7 +377,7 @@ class ClientRequest:
         Raises:
             TypeError: Nothing knows how to send such an object.
         """
-        self._payload = None if body is None else _payload_of(body)
+        self._payload = None if body is None else payload_of(body)
         if self._payload is not None:
             headers = self.headers
             for name, value in self._payload.headers.items():
@@ -642,14 +621,3 @@ def _checked_method(method: str) -> str:
     if not _TOKEN.fullmatch(method):
         raise ValueError(f"Method cannot contain non-token characters: {method[:100]!r}")
     return method
-
-
-def _payload_of(body: Any) -> Payload:
-    if isinstance(body, FormData):
-        body = body()
-    if isinstance(body, Payload):
-        return body
-    try:
-        return get_payload(body)
-    except UnknownPayloadError:
-        return FormData(body)()  # dict, pairs, and what else makes a form

@@ -32,6 +32,7 @@ from antiphon.core.fields.media_type import OCTET_STREAM, parse_media_type
 from antiphon.core.http import HttpVersion, Length, RawResponseMessage
 from antiphon.core.typedefs import RawHeaders
 
+from . import _drain
 from .errors import ClientConnectionError, ClientPayloadError, ClientResponseError, ContentTypeError
 from .progress import DownloadProgress
 from .request_info import RequestInfo
@@ -307,12 +308,13 @@ class ClientResponse:
     def connection(self) -> "Connection | None":
         """The connection; ``None`` once it was given back."""
         flight = self._flight
-        return None if flight is None or flight.finished else flight.connection
+        return None if flight is None or self.closed else flight.connection
 
     @property
     def closed(self) -> bool:
         """Whether the connection was given back: nothing more will come."""
-        return self._flight is None or self._flight.finished
+        flight = self._flight
+        return flight is None or flight.finished or flight.drain is not None
 
     @property
     @deprecated("Give the request an upload_tracker=UploadTracker() (ANT-0031)")
@@ -339,18 +341,26 @@ class ClientResponse:
         return DownloadProgress(self.content.total_raw_bytes, self.content_length)
 
     def release(self) -> None:
-        """Give the connection back.
+        """Give the connection back; nothing more can be read.
 
-        Content that has not come yet is given up, and the connection with it.
+        Where up to 64 KiB of content are still to come, uncoded and of a size that was
+        announced, they are let past in the background for half a second at most, and the
+        connection is used again. Else it is closed.
         """
         flight = self._flight
-        if flight is not None and not flight.finished:
-            flight.abort(ClientConnectionError("Connection closed: the response was released"))
+        if flight is None or self.closed:
+            return
+        error = ClientConnectionError("Connection closed: the response was released")
+        content, message = self._content, self._message
+        if content is None or message is None or not _drain.begin(flight, message, content):
+            flight.abort(error)
+            return
+        self._content = _drain.ended(error, flight.flights.loop)
 
     def close(self) -> None:
         """Close the connection, if it was not given back."""
         flight = self._flight
-        if flight is not None and not flight.finished:
+        if flight is not None and not self.closed:
             flight.abort(ClientConnectionError("Connection closed: the response was closed"))
 
     async def wait_for_close(self) -> None:
@@ -373,11 +383,13 @@ class ClientResponse:
     ) -> None:
         flight = self._flight
         if flight is not None and not (flight.finished and flight.upload is None):
+            if exc_val is not None and not isinstance(exc_val, Exception):
+                self.close()  # cancelled: the connection is nobody's in this very step
             await self.wait_for_close()
 
     def __del__(self) -> None:
         flight = self._flight
-        if flight is None or flight.finished:
+        if flight is None or self.closed:
             return
         loop = flight.flights.loop
         if loop.is_closed():

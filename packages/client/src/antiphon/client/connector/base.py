@@ -577,6 +577,11 @@ class Connection:
         """Whether it was given back, or lost."""
         return self._entry is None or self.http.closed
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody stands in line for a connection of the same pool."""
+        return self._connector.stats().waiting > 0
+
     def add_callback(self, callback: Callable[[], None] | None) -> None:
         """Call *callback* once when the connection is given back."""
         if callback is not None:
