@@ -245,10 +245,18 @@ class Http1ClientExchange:
                 assert isinstance(writer, Http1ContentWriter)
                 writer.end_nowait(body)
 
-    def whole_came(self, content: bytes) -> None:
-        """Note all content; a stream is made of it if somebody asks for one."""
-        self.whole = content
-        self._content = None
+    def whole_came(self, head: RawResponseMessage, content: bytes | None) -> None:
+        """Note the final response's head and all content, if it can have any.
+
+        A stream is made of it if somebody asks for one.
+        """
+        if content is not None:
+            self.whole = content
+            self._content = None
+        self.head = head
+        waiter = self._response_waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def stream_comes(self, sink: ContentSink) -> None:
         """Note what will feed the content."""

@@ -337,10 +337,8 @@ class Http1ClientProtocol(ConnectionProtocol):
             self._new_head_came(head)
         self._exchange = None
         self.last_used = exchange.timeline.end = self.last_read
-        if head.framing is not EMPTY:
-            exchange.whole_came(content)
         exchange.done = True
-        exchange.head_came(head)
+        exchange.whole_came(head, None if head.framing is EMPTY else content)
         if exchange.callbacks is not None:
             exchange.run_callbacks()
 
