@@ -5,16 +5,19 @@ best of many short rounds, one line per case. "new section" means a header secti
 from the one before it, so that nothing remembered helps.
 """
 
+import asyncio
 import json
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from multidict import CIMultiDict
 
 from antiphon.core.http import RequestHead
 from antiphon.core.http1 import Http1Connection, HttpResponseParser, Role
+from antiphon.core.http1._inner import encode_lines, field_lines
 
 SMALL = (
     b"GET /plaintext HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n"
@@ -44,6 +47,17 @@ RESPONSE = (
 )
 RESPONSE_HEAD = RESPONSE.partition(b"\r\n\r\n")[0] + b"\r\n"
 DEFAULTS = b"Date: Sun, 22 Nov 2026 11:00:00 GMT\r\nServer: Python/3.12 antiphon\r\n"
+
+EIGHT: CIMultiDict[str] = CIMultiDict({
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "max-age=3600, public",
+    "ETag": '"0123456789abcdef"',
+    "Last-Modified": "Sun, 22 Nov 2026 11:00:00 GMT",
+    "Vary": "Accept-Encoding",
+    "X-Request-Id": "0123456789abcdef0123456789abcdef",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+})
 
 ROUNDS = 400
 COUNT = 100
@@ -160,6 +174,68 @@ def parse_response_httptools(head: bytes) -> Callable[[], None]:
     return run
 
 
+class Deaf:
+    """What aiohttp's parsers and writers want of a protocol: it does nothing."""
+
+    transport: Any = None
+    writing_paused = False
+
+    def pause_reading(self, *args: object, **kwargs: object) -> None:
+        """Go on."""
+
+    resume_reading = pause_reading
+
+
+def parse_aiohttp(wire: bytes, kind: str) -> Callable[[], None]:
+    """aiohttp's parsers in C: they make the mapping of fields too."""
+    import aiohttp.http
+
+    loop = asyncio.new_event_loop()
+    parser = getattr(aiohttp.http, kind)(Deaf(), loop, 2**16)
+
+    def run() -> None:
+        for _ in range(COUNT):
+            parser.feed_data(wire)
+
+    return run
+
+
+class Sink(asyncio.Transport):
+    """A transport that forgets."""
+
+    def write(self, data: object) -> None:
+        """Forget *data*."""
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def write_aiohttp() -> Callable[[], None]:
+    """A head of eight fields by aiohttp's serialiser in C."""
+    import aiohttp.http
+
+    loop = asyncio.new_event_loop()
+    deaf = Deaf()
+    deaf.transport = Sink()
+
+    def run() -> None:
+        for _ in range(COUNT):
+            writer = aiohttp.http.StreamWriter(deaf, loop)  # type: ignore[arg-type]  # it will do
+            try:
+                writer.write_headers("HTTP/1.1 200 OK", EIGHT).send(None)
+            except StopIteration:
+                writer.send_headers()
+
+    return run
+
+
+def write_fields() -> None:
+    """The same fields by ours: as text, put together, checked and encoded."""
+    for _ in range(COUNT):
+        text, count, _ = field_lines(EIGHT.items())
+        encode_lines(f"HTTP/1.1 200 OK\r\n{text}", count + 1) + b"\r\n"
+
+
 def respond() -> None:
     connection = Http1Connection(Role.SERVER)
     send = type(connection._ours).SEND_RESPONSE
@@ -210,10 +286,15 @@ def main() -> None:
         "browser head, new section": parse(BROWSER, repeated=False),
         "browser fields as a mapping": mapping,
         "response head, new section": parse_response(RESPONSE_HEAD),
+        "eight fields written": write_fields,
         "respond_complete": respond,
         "server cycle, small": cycle,
         "client cycle, small": client_cycle,
     }
+    if find_spec("aiohttp") is not None:
+        cases["aiohttp (C) browser head"] = parse_aiohttp(BROWSER + b"\r\n", "HttpRequestParser")
+        cases["aiohttp (C) response"] = parse_aiohttp(RESPONSE, "HttpResponseParser")
+        cases["aiohttp (C) eight fields written"] = write_aiohttp()
     try:
         cases["httptools small head"] = parse_httptools(SMALL)
         cases["httptools browser head"] = parse_httptools(BROWSER)
