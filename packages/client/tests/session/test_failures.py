@@ -405,7 +405,9 @@ def test_an_unclosed_session_warns(origin, memory):
         loop.set_exception_handler(lambda loop, context: told.append(context))
         connector = memory.MemoryConnector(origin)
         session = ClientSession(connector=connector)
-        with pytest.warns(ResourceWarning, match="Unclosed client session"):
+        with pytest.warns(
+            ResourceWarning, match=r"Unclosed client session .*, made at .*test_failures\.py:\d+"
+        ):
             del session
             gc.collect()
         await connector.close()

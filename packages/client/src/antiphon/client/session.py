@@ -28,7 +28,7 @@ from ._context import OneShot, RequestContext
 from ._flights import Flight, Flights
 from ._session_headers import SessionHeaders
 from ._target import Target, resolve, with_params
-from .connector.base import UNSET, BaseConnector, Unset
+from .connector.base import UNSET, BaseConnector, Unset, place_of_user
 from .connector.tcp import TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .environment import NetrcFile
@@ -167,6 +167,7 @@ class ClientSession:
         """What the base URL comes to."""
         if self._base_url is not None:
             self.base_target = resolve(self._base_url)
+        self._made_at = place_of_user()
         self._source_traceback: traceback.StackSummary | None = None
         running = asyncio._get_running_loop()
         self._loop = loop or running
@@ -655,7 +656,10 @@ class ClientSession:
         if not self._connector_owner:
             return
         warnings.warn(
-            f"Unclosed client session {self!r}", ResourceWarning, source=self, stacklevel=2
+            f"Unclosed client session {self!r}, made at {self._made_at}",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
         )
         loop = self._loop
         if loop is None or loop.is_closed():

@@ -113,7 +113,7 @@ class BaseConnector(ABC):
             )
         )
         self._loop = loop if loop is not None else _running_loop_or_none()
-        self._made_at = _place_of_user()
+        self._made_at = place_of_user()
         self._live = set()  # every connection whose transport is not known to be gone
         self._dialing: set[DialContext] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -656,7 +656,7 @@ def _abort_all(entries: set[Entry]) -> None:
         cast(HttpConnection, entry.http).abort()
 
 
-def _place_of_user() -> str:
+def place_of_user() -> str:
     """Where the user's own code made what is being made: ``file:line``."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
