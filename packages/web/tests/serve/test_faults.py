@@ -148,7 +148,7 @@ HANDLED = {
 }
 
 
-@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("how", ["close", pytest.param("reset", id="CVE-2022-31015: reset")])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_client_that_leaves_is_forgotten_without_a_word(run, caplog, stage, how):
     caplog.set_level(logging.DEBUG)

@@ -60,8 +60,12 @@ class GunicornWebWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     DEFAULT_GUNICORN_LOG_FORMAT: ClassVar[str] = AccessLogFormat.default
     """What gunicorn has configured if nobody has."""
 
-    make_loop: ClassVar[Callable[[], asyncio.AbstractEventLoop]] = asyncio.new_event_loop
-    """Makes the loop of the process."""
+    _make_loop: Callable[[], asyncio.AbstractEventLoop] = staticmethod(asyncio.new_event_loop)
+
+    # What gunicorn sets; typeshed knows WSGI and gunicorn's own kinds only.
+    wsgi: Any
+    reloader: Any
+    sockets: Any
 
     _served: AppRunner | None = None
     _over: asyncio.Event | None = None
@@ -70,7 +74,7 @@ class GunicornWebWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def load_wsgi(self) -> None:
         """Import the application; the loop that will run it is the current one meanwhile."""
-        self._loops = asyncio.Runner(loop_factory=type(self).make_loop)
+        self._loops = asyncio.Runner(loop_factory=self._make_loop)
         asyncio.set_event_loop(self._loops.get_loop())
         try:
             self.wsgi = self.app.wsgi()
@@ -239,4 +243,4 @@ def _uvloop() -> asyncio.AbstractEventLoop:
 class GunicornUVLoopWebWorker(GunicornWebWorker):
     """The same on uvloop, which must be installed."""
 
-    make_loop = _uvloop
+    _make_loop = staticmethod(_uvloop)
