@@ -6,12 +6,12 @@ import subprocess
 
 from processes import HERE, LOAD_CORE, pinned, python
 
-__all__ = ("talk", "upload", "wrk")
+__all__ = ("download", "talk", "upload", "wrk")
 
 
-def wrk(port: int, path: str, script: str | None, seconds: int, connections: int) -> int:
+def wrk(port: int, path: str, script: str | None, seconds: int) -> int:
     """Run wrk for *seconds* and return how many requests were answered."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    command = ["wrk", "-t1", "-c32", f"-d{seconds}s"]
     if script:
         command += ["-s", str(HERE / "load" / script)]
     command.append(f"http://127.0.0.1:{port}{path}")
@@ -21,7 +21,16 @@ def wrk(port: int, path: str, script: str | None, seconds: int, connections: int
     found = re.search(r"(\d+) requests in", said)
     if found is None:
         raise SystemExit(f"wrk said nothing of requests: {said}")
-    return int(found[1])
+    answered = int(found[1])
+    if not answered:
+        raise SystemExit(f"{command}: nothing was answered in time; --seconds is too few")
+    return answered
+
+
+def download(port: int, path: str, size: int, count: int) -> int:
+    """Fetch *count* responses of *size* bytes each, four at a time."""
+    arguments = ["--port", str(port), "--path", path, "--size", str(size), "--count", str(count)]
+    return int(json.loads(_run(python("load/download.py", *arguments)))["requests"])
 
 
 def upload(port: int, path: str, size: int, count: int) -> int:

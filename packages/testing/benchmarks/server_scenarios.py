@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from board import Board
 from contenders import SERVERS, command_of, takes_part
-from loads import talk, upload, wrk
+from loads import download, talk, upload, wrk
 from processes import Fleet, Served, server
 
 __all__ = ("SCENARIOS", "idle_memory", "rounds")
@@ -38,13 +38,16 @@ def _get(
     *,
     variant: str = "",
     script: str | None = None,
-    connections: int = 32,
     warm: bool = True,
 ) -> Scenario:
     def load(port: int, seconds: int) -> int:
-        return wrk(port, path, script, seconds, connections)
+        return wrk(port, path, script, seconds)
 
     return Scenario(load, path if warm else None, size, variant)
+
+
+def _download(path: str, size: int, count: int) -> Scenario:
+    return Scenario(lambda port, _seconds: download(port, path, size, count), path, size)
 
 
 def _upload(size: int, count: int) -> Scenario:
@@ -67,9 +70,9 @@ SCENARIOS: dict[str, Scenario] = {
     "post-json": _get("/post", script="post.lua", warm=False),
     "pipelined": _get("/plaintext", 13, script="pipelined.lua"),
     "upload 50 MB": _upload(50 * _MB, 8),
-    "download 8 MB": _get("/download", 8 * _MB, connections=4),
+    "download 8 MB": _download("/download", 8 * _MB, 32),
     "static 4 KB": _get("/static/4k.txt", 4096),
-    "static 10 MB": _get("/static/10m.bin", 10 * _MB, connections=4),
+    "static 10 MB": _download("/static/10m.bin", 10 * _MB, 16),
     "websocket 64 B": _talk(64, 20_000),
     "websocket 64 KB": _talk(64 * 1024, 2_000),
     "websocket compressed": _talk(4096, 10_000, compressed=True),
