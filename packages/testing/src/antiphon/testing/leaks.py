@@ -223,6 +223,7 @@ def _install() -> None:
     _note_instances(ClientSession, "session")
     _note_instances(ClientResponse, "response")
     _note_responses_left_to_clients()
+    _note_threads()
     _note_instances(MemoryConnection, "connection")
     _note_instances(subprocess.Popen, "process")
     _note_instances(tempfile.SpooledTemporaryFile, "temporary file")
@@ -236,13 +237,21 @@ def _on_audit(event: str, args: tuple[Any, ...]) -> None:
         guard._objects.append(("socket", args[0], place_of_user()))
     elif event in {"tempfile.mkstemp", "tempfile.mkdtemp"}:
         guard._files.append((os.fspath(args[0]), place_of_user()))
-    elif event == "open":
-        if isinstance(args[0], str | bytes | os.PathLike):
-            guard._opened[os.path.realpath(os.fsdecode(args[0]))] = place_of_user()
-    elif event in {"_thread.start_new_thread", "_thread.start_joinable_thread"}:
-        thread = getattr(args[0], "__self__", None)
-        if thread is not None:
-            guard._thread_places[id(thread)] = place_of_user()
+    elif event == "open" and isinstance(args[0], str | bytes | os.PathLike):
+        guard._opened[os.path.realpath(os.fsdecode(args[0]))] = place_of_user()
+
+
+def _note_threads() -> None:
+    original = threading.Thread.start
+
+    @functools.wraps(original)
+    def noting(self: threading.Thread) -> None:
+        guard = LeakGuard._active
+        if guard is not None:
+            guard._thread_places[id(self)] = place_of_user()
+        original(self)
+
+    threading.Thread.start = noting  # type: ignore[method-assign]  # what this is for
 
 
 def _note_responses_left_to_clients() -> None:
