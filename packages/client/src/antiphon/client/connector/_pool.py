@@ -31,11 +31,10 @@ import enum
 import heapq
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol, final
+from collections.abc import Callable
+from typing import Final, final
 
-import attrs
-
+from ._pool_values import Poolable, PoolLimits, PoolStats
 from .key import ConnectionKey
 
 __all__ = ("Entry", "Pool", "PoolLimits", "PoolStats", "Poolable", "Waiter", "WaiterState")
@@ -55,72 +54,6 @@ they are not all remade together."""
 _NEVER: Final = float("inf")
 
 _EndpointName = tuple[str, int | None, bool]
-
-
-class Poolable(Protocol):
-    """What the pool needs to know of a connection (`HttpConnection` has it)."""
-
-    @property
-    def closed(self) -> bool: ...
-    @property
-    def last_used(self) -> float: ...
-    @property
-    def keep_alive_hint(self) -> float | None: ...
-    def free(self) -> int: ...
-
-
-@attrs.frozen(kw_only=True)
-class PoolLimits:
-    """What a pool may hold, and for how long. 0 or ``None`` switches a limit off."""
-
-    limit: int = 100
-    """Connections in all, idle ones included."""
-    limit_per_host: int = 0
-    """Connections to one (host, port, is_ssl)."""
-    limits_by_host: Mapping[str, int] = attrs.field(factory=dict)
-    """Exceptions to *limit_per_host*, by ``"host"`` or ``"host:port"``."""
-    keepalive_timeout: float | None = 15.0
-    """Seconds a connection may be idle."""
-    max_age: float | None = None
-    """Seconds after which a connection is not used again."""
-    max_uses: int | None = None
-    """Requests after which a connection is not used again."""
-    force_close: bool = False
-    """Use every connection once."""
-
-    def for_host(self, host: str, port: int | None) -> int:
-        """The limit of connections to one endpoint."""
-        by_host = self.limits_by_host
-        if not by_host:
-            return self.limit_per_host
-        found = by_host.get(f"{host}:{port}")
-        if found is None:
-            found = by_host.get(host, self.limit_per_host)
-        return found
-
-
-@attrs.frozen(kw_only=True)
-class PoolStats:
-    """A snapshot of a pool; the sums since its making come last."""
-
-    connecting: int
-    """Slots granted to connections that are being made."""
-    active: int
-    """Connections with at least one request on them."""
-    idle: int
-    waiting: int
-    """Requests that wait for a slot."""
-    created: int
-    """Connections made."""
-    reused: int
-    """Requests that found a connection."""
-    closed: int
-    """Connections that left the pool, for whatever reason."""
-
-    @property
-    def total(self) -> int:
-        """Slots in use."""
-        return self.connecting + self.active + self.idle
 
 
 class _Endpoint:
@@ -262,11 +195,20 @@ class Pool:
         if group is None:
             return None
         available = group.available
+        keepalive = self.limits.keepalive_timeout
         while available:
             entry = next(reversed(available))
+            http = entry.http
             # Checked at the last moment: the server may have closed, or sent what nobody asked for.
-            free = entry.http.free()
-            if free > 0 and (entry.leases or now < self.idle_until(entry)):
+            free = http.free()
+            if free <= 0:
+                good = False
+            elif entry.expires == _NEVER and http.keep_alive_hint is None:
+                # What `idle_until` comes to, mostly.
+                good = keepalive is None or now < http.last_used + keepalive or entry.leases > 0
+            else:
+                good = entry.leases > 0 or now < self.idle_until(entry)
+            if good:
                 self._lease(entry, free)
                 return entry
             self._set_available(entry, False)
@@ -354,7 +296,13 @@ class Pool:
             reusable: False to have the connection closed whatever its state.
         """
         entry.leases -= 1
-        if reusable and self._good(entry, now):
+        if (
+            reusable
+            and not self.limits.force_close
+            and entry.uses < entry.max_uses
+            and now < entry.expires
+            and (entry.http.free() > 0 or (entry.leases > 0 and not entry.http.closed))
+        ):
             if not entry.available:
                 entry.available = True
                 entry.group.available[entry] = None
@@ -467,12 +415,6 @@ class Pool:
         )
 
     # -- one connection
-
-    def _good(self, entry: Entry, now: float) -> bool:
-        limits = self.limits
-        if limits.force_close or entry.uses >= entry.max_uses or now >= entry.expires:
-            return False
-        return entry.http.free() > 0 or (entry.leases > 0 and not entry.http.closed)
 
     def _lease(self, entry: Entry, free: int) -> None:
         self._reused += 1
