@@ -3,8 +3,9 @@
 A stop has phases, each logged with counts:
 
 1. the listening sockets close; connections waiting in them are taken first;
-2. idle connections close;
-3. each answer from now on says that its connection ends; content goes on being read;
+2. idle connections close; one that was used a moment ago gets another moment
+   (`ServerTimeouts.stop_idle`), because its next request may be on its way;
+3. each answer that begins from now on says that its connection ends; content goes on being read;
 4. ``on_shutdown`` runs, WebSockets are closed with 1001;
 5. after ``shutdown_timeout`` handlers are cancelled, and two seconds later cut off;
 6. cleanup runs, whatever happened before.
