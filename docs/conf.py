@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation; run it with ``nox -s docs``."""
 
+import importlib
 import pathlib
 import sys
 
@@ -23,9 +24,9 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "attrs_inline"]
 myst_heading_anchors = 3
-# Offline builds must pass: names of others are linked only where their inventory is at hand.
-intersphinx_mapping: dict[str, tuple[str, str | None]] = {}
-exclude_patterns = ["_build", "_tools", "examples/**/README.md"]
+# Offline builds must pass: the inventories of others are made here.
+intersphinx_mapping = importlib.import_module("inventories").mapping()
+exclude_patterns = ["_build", "_generated", "_tools", "examples/**/README.md"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

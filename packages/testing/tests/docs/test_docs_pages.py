@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import builtins
 import importlib
 import inspect
 import pathlib
@@ -315,3 +316,44 @@ def test_ratios_of_the_benchmarks_are_of_medians(extension: Callable[[str], Modu
         ("plain", "antiphon asyncio", 10, 1.0, 3),
         ("plain", "other asyncio", 30, 3.0, 1),
     ]
+
+
+def resolved(name: str) -> Any:
+    """Return what Python calls *name*: a builtin, or something in a module."""
+    parts = name.split(".")
+    for size in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:size]))
+        except ModuleNotFoundError:
+            continue
+        break
+    else:
+        found, size = builtins, 0
+    for part in parts[size:]:
+        found = (
+            asyncio.AbstractEventLoop
+            if (found, part) == (asyncio, "loop")
+            else getattr(found, part)
+        )
+    return found
+
+
+def test_links_to_names_of_others_are_to_names_that_exist(extension: Callable[[str], ModuleType]):
+    projects = extension("inventories").listed()
+    assert set(projects) == {"python", "yarl", "multidict", "pytest"}
+    for address, rows in projects.values():
+        assert address.startswith("https://")
+        for role, name, _ in rows:
+            value = resolved(name)
+            if role == "exception":
+                assert issubclass(value, BaseException), name
+            elif role == "function":
+                assert callable(value), name
+
+
+def test_an_inventory_is_what_sphinx_reads(extension: Callable[[str], ModuleType]):
+    made = extension("inventories").inventory("python", [("class", "asyncio.Task", "a.html")])
+    from sphinx.util.inventory import InventoryFile
+
+    read = InventoryFile.loads(made, uri="https://x")
+    assert read["py:class", "asyncio.Task"].uri == "https://x/a.html#asyncio.Task"
