@@ -132,12 +132,14 @@ def test_other_names_are_none() -> None:
         _ = antiphon.core.StreamWriter  # type: ignore[attr-defined]  # what must not work
 
 
+@pytest.mark.subprocess
 def test_importing_core_imports_next_to_nothing() -> None:
     added = modules_added("import antiphon.core")
     assert {name for name in added if name.startswith("antiphon")} == {"antiphon", "antiphon.core"}
     assert not added & {"attr", "multidict", "yarl"}
 
 
+@pytest.mark.subprocess
 def test_all_of_core_imports_no_heavy_module() -> None:
     added = modules_added("from antiphon.core import *")
     assert "antiphon.core.aio.streams" in added

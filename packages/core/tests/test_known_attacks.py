@@ -248,6 +248,7 @@ def test_cve_2026_69244_an_error_quotes_little_and_only_what_came(
     assert refused
 
 
+@pytest.mark.subprocess
 def test_cve_2025_69227_no_loop_depends_on_an_assertion() -> None:
     """Asserts that ended a loop are gone with ``python -O``: bodies that end too early still end."""
     script = """
