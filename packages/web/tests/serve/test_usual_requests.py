@@ -79,8 +79,9 @@ def test_a_request_knows_its_match_and_limits(run, exchange, path, limit):
     seen = []
 
     async def handler(request):
+        clone = request.clone()
         info = request.match_info
-        assert info is request.match_info
+        assert info is request.match_info is clone.match_info
         seen.append((dict(info), info.route.name, request.app, request.client_max_size))
         assert request.config_dict["who"] == "me"
         return Response(text="ok")

@@ -78,6 +78,8 @@ class BaseRequest(RequestHeadView, Items):
     # Defaults of the class cost nothing per request; most requests are asked for little.
     _client_max_size = DEFAULT_MAX_SIZE
     _match_info: Any = None  # an AbstractMatchInfo; only Request knows of matches
+    # What the path led to, where that says it all: most handlers have no use for a match.
+    _binding: "Binding | None" = None
     _prepare_signals: "Sequence[Signal[Any, Any]]" = ()
     _request_handler: "RequestHandler | None" = None
     _origin: "BaseRequest | None" = None
@@ -149,6 +151,8 @@ class BaseRequest(RequestHeadView, Items):
             raise RuntimeError("Cannot clone request after reading its content")
         if self._state is None:
             self._state = {}
+        if self._match_info is None and self._binding is not None:
+            self._match_info = self._binding.match()  # both have the same one
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._post = None
@@ -384,9 +388,6 @@ class BaseRequest(RequestHeadView, Items):
 
 class Request(BaseRequest):
     """A request as a handler of an `Application` gets it."""
-
-    # What the path led to, where that says it all: most handlers have no use for a match.
-    _binding: "Binding | None" = None
 
     @property
     def match_info(self) -> "UrlMappingMatchInfo":
