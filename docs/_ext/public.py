@@ -203,6 +203,17 @@ class Default(SphinxRole):
         return [nodes.inline("", default_of(self.text))], []
 
 
+def home_of(app: Sphinx, module_name: str, attribute: str | None) -> str | None:
+    """Return *module_name* for what is made of builtins, ``None`` for all else (``viewcode``).
+
+    The index of sources would otherwise list a page for ``builtins``, which nobody writes.
+    """
+    found: Any = importlib.import_module(module_name)
+    for part in (attribute or "").split("."):
+        found = getattr(found, part, None)
+    return module_name if getattr(found, "__module__", None) == "builtins" else None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("public", Public)
@@ -210,4 +221,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("fixtures", Fixtures)
     app.add_directive("statuses", Statuses)
     app.add_role("default", Default())
+    app.setup_extension("sphinx.ext.viewcode")
+    app.connect("viewcode-follow-imported", home_of)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
