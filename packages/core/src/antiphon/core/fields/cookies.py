@@ -182,8 +182,11 @@ class SetCookie:
         """The field's value, with `value` as it is.
 
         Raises:
-            ValueError: As from `format_set_cookie`.
+            ValueError: As from `format_set_cookie`; or a dot leads the domain, which would be
+                taken off when it is read.
         """
+        if self.domain is not None and self.domain.startswith("."):
+            raise ValueError(f"domain begins with a dot: {self.domain[:100]!r}")
         return format_set_cookie(
             self.name, self.value, expires=self.expires, domain=self.domain,
             max_age=self.max_age, path=self.path, secure=self.secure, httponly=self.httponly,
