@@ -17,6 +17,8 @@ from sphinx.util.docutils import SphinxDirective
 
 DATA: Final = pathlib.Path(__file__).resolve().parents[1] / "measured.json"
 OURS: Final = "antiphon"
+NO_TIME: Final = {"idle connection"}
+"""Scenarios whose figures are bytes of memory."""
 
 Rounds = dict[str, dict[str, list[dict[str, float]]]]
 
@@ -24,6 +26,8 @@ Rounds = dict[str, dict[str, list[dict[str, float]]]]
 def table(rounds: Rounds) -> Iterator[tuple[str, str, float, float, int]]:
     """Give scenario, contender, median of CPU microseconds, its ratio to ours, and the rounds."""
     for scenario, contenders in rounds.items():
+        if scenario in NO_TIME:
+            continue
         medians = {
             name: statistics.median(each["us"] for each in values)
             for name, values in contenders.items()

@@ -310,7 +310,8 @@ def test_ratios_of_the_benchmarks_are_of_medians(extension: Callable[[str], Modu
         "plain": {
             "antiphon asyncio": [{"us": 9}, {"us": 10}, {"us": 90}],
             "other asyncio": [{"us": 30}],
-        }
+        },
+        "idle connection": {"antiphon asyncio": [{"us": 3000}]},
     }
     assert list(table(rounds)) == [
         ("plain", "antiphon asyncio", 10, 1.0, 3),
