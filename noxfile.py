@@ -290,9 +290,13 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def deprecations(session: nox.Session) -> None:
-    """Check the registry of deprecations against the code; ``-- --write`` writes its texts."""
+    """Check the registry of deprecations against the code, and the news fragments; ``-- --write``
+    writes the registry's texts."""
     session.install(*EDITABLE, *group("test"), *group("release"), *group("build"))
     session.run("python", "docs/_tools/deprecations.py", *session.posargs)
+    # Where the branch is known that a change is meant for, what users notice needs a fragment.
+    base = os.environ.get("CI_BASE")
+    session.run("python", "docs/_tools/changes.py", *(["--against", base] if base else []))
 
 
 @nox.session(python=NEWEST)
