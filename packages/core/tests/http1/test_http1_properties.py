@@ -86,6 +86,56 @@ def test_any_split_gives_the_same_events_or_the_same_error(
         assert whole[-1][0] in ("error", "closed", "end")
 
 
+# Heads that say what the heads before them said, and content that looks like one.
+_REPEATED = st.lists(
+    st.sampled_from([
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /0 HTTP/1.0\r\nHost: a\r\n\r\n",
+        b"POST /3 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n",
+        b"POST /27 HTTP/1.1\r\nHost: a\r\nContent-Length: 27\r\n\r\n",
+        b"PUT /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"3\r\nabc\r\n0\r\n\r\n",
+        b"abc",
+        b"\r\n",
+    ]),
+    max_size=6,
+)
+
+
+@given(pieces=_REPEATED, places=st.lists(st.integers(0, 1000), max_size=6))
+@settings(max_examples=500, deadline=None)
+def test_a_repeated_head_is_the_same_in_every_place(
+    pieces: list[bytes], places: list[int], run: Callable[..., Any]
+) -> None:
+    wire = b"".join(pieces)
+    whole = run(HttpRequestParser(), [wire], True)
+    assert run(HttpRequestParser(), pieces, True) == whole
+    assert run(HttpRequestParser(), cut(wire, places), True) == whole
+
+
+def test_content_equal_to_the_head_before_it_is_content(run: Callable[..., Any]) -> None:
+    """Else what a client hides in content would be a request, and the next one content."""
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
+    line = b"POST /a HTTP/1.1\r\n"
+    size = len(line) + len(b"Content-Length: 00\r\nX: ")
+    head = line + b"Content-Length: %d\r\nX: " % size + hidden
+    outcome = run(HttpRequestParser(), [head, head, b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"], True)
+    assert [event[2] for event in outcome if event[0] == "request"] == ["/a", "/hidden", "/next"]
+
+
+def test_a_known_header_section_does_not_lift_the_limit_of_the_head(
+    run: Callable[..., Any],
+) -> None:
+    section = b"Host: a\r\nX: " + b"x" * 700 + b"\r\n\r\n"
+    first, second = b"GET / HTTP/1.1\r\n", b"GET /" + b"a" * 900 + b" HTTP/1.1\r\n"
+    limits = HttpLimits(max_head_size=1000)
+    outcome = run(HttpRequestParser(limits), [first + section, second + section], True)
+    assert [event[0] for event in outcome] == ["request", "error"]
+
+
 @pytest.mark.parametrize("role", Role)
 @given(wire=WIRES, places=st.lists(st.integers(0, 1000), max_size=4))
 @settings(max_examples=300, deadline=None)

@@ -100,10 +100,11 @@ class RequestHeadParser:
         """
         head = self._last_head
         if head is not None:
-            if data == head:
+            if start:  # what stands before is no part of this head, whatever all of it equals
+                if data.startswith(head, start):
+                    return self._last, start + len(head)
+            elif data == head:
                 return self._last, len(head)
-            if start and data.startswith(head, start):
-                return self._last, start + len(head)
         if data.endswith(self._last_section):
             message = self._with_known_section(data, start)
             if message is not None:
@@ -133,8 +134,10 @@ class RequestHeadParser:
 
     def _with_known_section(self, data: bytes, start: int) -> RawRequestMessage | None:
         """Parse a head that ends *data* as the last head ended, if it differs in its line only."""
+        if len(data) - start > self._surely_small:
+            return None
         section = self._last_section
-        line = REQUEST_LINE.match(data, start, start + self._surely_small)
+        line = REQUEST_LINE.match(data, start)
         if line is None or line.end() + len(section) != len(data):
             return None
         last = self._last
