@@ -159,6 +159,23 @@ def test_without_quoting_the_text_between_the_quotes_goes() -> None:
     assert jar.quote_cookie is False
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(r'"x\073 __Host-session=evil"', id="another cookie"),
+        pytest.param(r'"x\012Evil: 1"', id="another field"),
+        pytest.param(r'"x\177"', id="a control"),
+        pytest.param(r'"a\054b"', id="a comma"),
+        pytest.param(r'"a\"b"', id="a quote"),
+        pytest.param(r'"a\\b"', id="a backslash"),
+    ],
+)
+def test_what_no_value_may_contain_stays_between_quotes(value: str) -> None:
+    jar = jar_with(f"a={value}", "b=1", quote_cookie=False)
+    assert both_ways(jar, "http://www.example.com/") == f"a={value}; b=1"
+    assert jar.filter_cookies(URL("http://www.example.com/"))["a"].coded_value == value
+
+
 def test_longer_paths_first_then_the_older_cookie() -> None:
     jar = jar_with("c=3; Path=/", "a=1; Path=/x", "b=2; Path=/x/y", "d=4; Path=/")
     assert jar.header_for(URL("http://www.example.com/x/y")) == "b=2; a=1; c=3; d=4"

@@ -8,6 +8,7 @@ asked for last.
 
 import asyncio
 import heapq
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
@@ -170,7 +171,7 @@ class _Stored:
         """A number that grows with each cookie that is set."""
         self.expires = _NEVER
         """Seconds since 1970."""
-        self.sent_value = value = cookie.value if quote else unquote_cookie_value(cookie.value)
+        self.sent_value = value = cookie.value if quote else _without_quotes(cookie.value)
         self.pair = f"{cookie.name}={value}" if cookie.name else value
         self.size = size_of(self.pair) + 2
         self.morsel: Morsel[str] | None = None
@@ -196,6 +197,18 @@ class _Stored:
 
 _CookieKey = tuple[str, str, bool]
 
+_NEEDS_QUOTES: Final = re.compile(r'[\x00-\x1f\x7f;,"\\]')
+
+
+def _without_quotes(value: str) -> str:
+    """Return the text between the quotes of *value*, or *value* where that cannot be sent.
+
+    An escaped semicolon would let a server set cookies that it must not set, an escaped line
+    end would break every request to it.
+    """
+    text = unquote_cookie_value(value)
+    return value if _NEEDS_QUOTES.search(text) else text
+
 
 class CookieJar(AbstractCookieJar):
     """Cookies in memory.
@@ -207,7 +220,8 @@ class CookieJar(AbstractCookieJar):
     Args:
         unsafe: Keep cookies of hosts that are IP addresses, and send them.
         quote_cookie: Send values in their quoted form where they have one; ``False`` sends
-            the text between the quotes.
+            the text between the quotes, unless it has what no cookie may have: controls,
+            ``;``, ``,``, ``"`` or a backslash.
         treat_as_secure_origin: Origins that count as secure whatever their scheme.
         loop: Obsolete (ANT-0004).
         public_suffixes: Domains that nobody owns alone, such as ``co.uk``: a container of
