@@ -54,6 +54,14 @@ def resolve(peer, *fields, networks=NETWORKS, **options):
             id="unknown is nobody to trust",
         ),
         pytest.param(
+            "10.0.0.1", [("Forwarded", 'for=6.6.6.6;host=evil, for="";proto=https')],
+            ("unknown", "https", None), id="nor is one without a name, though a socket has none",
+        ),
+        pytest.param(
+            None, [("Forwarded", 'for=10.0.0.2, for=""')], ("unknown", None, None),
+            id="nor behind a socket",
+        ),
+        pytest.param(
             "10.0.0.1", [("Forwarded", "proto=https, for=10.0.0.2")], ("10.0.0.2", "https", None),
             id="no address given",
         ),
@@ -98,6 +106,12 @@ def resolve(peer, *fields, networks=NETWORKS, **options):
 def test_resolve(peer, fields, expected):
     found = resolve(peer, *fields, fields=ALL)
     assert found == (None if expected is None else ForwardedFor(*expected))
+
+
+def test_only_a_socket_has_no_address():
+    proxies = TrustedProxies(["unix"])
+    assert proxies.trusts(None)
+    assert not proxies.trusts("")
 
 
 def test_unix_has_to_be_trusted():

@@ -79,7 +79,7 @@ class TrustedProxies:
         address = _address(remote)
         if address is None:
             # No address at all is a Unix socket; a name or "unknown" is nobody we know.
-            return self._unix and not remote
+            return self._unix and remote is None
         return any(address in network for network in self._networks)
 
     def resolve(self, peer: str | None, headers: "Mapping[str, str]") -> ForwardedFor | None:
@@ -115,7 +115,8 @@ class TrustedProxies:
             node = element.get("for")
             if node is None:
                 break
-            remote = parse_node(node)[0]
+            # An empty one must leave neither what is left of it nor the proxy to be believed.
+            remote = parse_node(node)[0] or "unknown"
             if not self.trusts(remote):
                 break
         return _found(remote, scheme, host)
