@@ -1,6 +1,7 @@
 """Trace configs, and middlewares with the recipes that people write."""
 
 import asyncio
+import ssl
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from yarl import URL
 
 from antiphon.client import tracing
 from antiphon.client.errors import ClientResponseError, ServerDisconnectedError
+from antiphon.client.options import RequestOptions
 from antiphon.client.tracing import TraceConfig
 
 SIGNALS = [name.removeprefix("on_") for name in vars(TraceConfig) if name.startswith("on_")]
@@ -169,6 +171,53 @@ def test_a_middleware_can_move_a_request_and_replace_its_content(run, origin):
     asked = origin.asked[0]
     assert (asked.target, asked.authority, asked.body) == ("/moved", "other", b"new content")
     assert origin.keys[0].host == "other"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ssl", False),
+        ("server_hostname", "named.test"),
+        ("proxy", URL("http://proxy/")),
+        ("options", RequestOptions(max_headers=7)),
+    ],
+)
+def test_what_is_changed_between_two_sends_needs_another_connection(run, origin, name, value):
+    async def change(request, handler):
+        response = await handler(request)
+        await response.read()
+        setattr(request, name, value)
+        return await handler(request)
+
+    async def scenario(session):
+        for arguments in ({}, {"ssl": ssl.create_default_context()}):
+            async with session.get("http://h/", **arguments):
+                pass
+
+    run(scenario, middlewares=[change])
+    connections = [asked.connection for asked in origin.asked]
+    assert connections[0] is not connections[1]
+    assert connections[2] is not connections[3]
+    if name == "options":
+        assert origin.keys[1].limits.max_headers == 7
+    else:
+        assert getattr(origin.keys[1], name) == value
+
+
+def test_another_account_at_the_proxy_needs_another_connection(run, origin):
+    async def change(request, handler):
+        response = await handler(request)
+        await response.read()
+        request.proxy_headers["Proxy-Authorization"] = "Basic b3RoZXI6"
+        return await handler(request)
+
+    async def scenario(session):
+        async with session.get("https://h/", proxy="http://one:1@proxy/"):
+            pass
+
+    run(scenario, middlewares=[change])
+    first, second = (dict(key.proxy_headers) for key in origin.keys)
+    assert first["Proxy-Authorization"] != second["Proxy-Authorization"] == "Basic b3RoZXI6"
 
 
 def test_recipe_retry(run, origin, memory):

@@ -139,7 +139,6 @@ class ClientRequest:
     _headers: CIMultiDict[str]
     _shares_headers = False
     _answered: "weakref.ref[ClientResponse] | None" = None
-    _key: ConnectionKey | None = None
     _payload: Payload | None = None
 
     def __init__(
@@ -228,7 +227,6 @@ class ClientRequest:
         request.method = method
         request._target = target
         request.url = target.url
-        request._key = target.key
         request.session = session
         request.options = options
         # Copied when somebody asks for them: mostly nobody does.
@@ -274,7 +272,6 @@ class ClientRequest:
         if self.headers.get(hdrs.HOST) == self._target.authority:
             self.headers[hdrs.HOST] = target.authority
         self._target = target
-        self._key = None
         self.url = target.url
 
     def update_version(self, version: HttpVersion | str) -> None:
@@ -335,7 +332,6 @@ class ClientRequest:
         Raises:
             ValueError: Authorization is given twice, or no proxy is.
         """
-        self._key = None
         if proxy is None:
             if proxy_auth is not None:
                 raise ValueError("proxy_auth must come with a proxy")
@@ -504,15 +500,13 @@ class ClientRequest:
         target = self._target
         if self.url is not target.url:
             target = self.target
-        key = self._key
+        # Not kept: a middleware may change any of it between two sends, and a connection that
+        # is less than what was asked for then must not be taken.
+        if not self._asks_for_nothing_special():
+            return self._special_key(target)
+        key = target.key
         if key is None:
-            if self._asks_for_nothing_special():
-                key = target.key
-                if key is None:
-                    key = target.key = _plain_key(target)
-            else:
-                key = self._special_key(target)
-            self._key = key
+            key = target.key = _plain_key(target)
         return key
 
     def _asks_for_nothing_special(self) -> bool:
