@@ -1370,3 +1370,105 @@ def test_the_timeline_and_the_connection_are_known(run: Run, served: Served, tur
         await connection.end()
 
     run(check())
+
+
+# ------------------------------------------------------------------ peers that want too much
+
+
+def test_answers_that_nobody_takes_stop_the_reading(run: Run, served: Served, turns: Turns) -> None:
+    """A client that asks on and on and reads nothing must not make us keep its requests."""
+
+    async def check() -> None:
+        async def handler(exchange: ServerExchange) -> None:
+            exchange.respond_complete(200, fields(), b"x" * 60_000)
+
+        connection = served(HttpServer(handler))
+        transport = connection.transport
+        transport.blocked = True
+        fed = 0
+        while transport.reading:
+            transport.feed(GET * 100)
+            fed += 100
+            assert fed * len(GET) < 200_000
+            await turns(1)
+        assert connection.protocol.connection.buffered < 100_000
+        assert len(transport.written) < 300_000
+        while connection.server.requests_count < fed:
+            transport.sent(1_000_000)
+            await turns(1)
+        assert transport.reading
+        await connection.end()
+
+    run(check())
+
+
+def test_one_connection_has_one_turn_at_a_time(run: Run, served: Served, turns: Turns) -> None:
+    """However much of it comes meanwhile, the others are served in between."""
+
+    async def check() -> None:
+        server = HttpServer(echo)
+        connection = served(server)
+        transport = connection.transport
+        fed = 0
+        for _ in range(200):
+            before = server.requests_count
+            if transport.reading:
+                transport.feed(GET * 500)
+                fed += 500
+            await turns(1)
+            assert server.requests_count - before <= 2 * 32
+            assert connection.protocol.connection.buffered < 100_000
+        while server.requests_count < fed:
+            await turns(1)
+        assert len(bodies(transport.written)) == fed
+        assert transport.reading
+        await connection.end()
+
+    run(check())
+
+
+def test_a_head_larger_than_the_read_buffer_is_read_to_its_end(
+    run: Run, served: Served, turns: Turns
+) -> None:
+    async def check() -> None:
+        server = HttpServer(echo, content=ContentOptions(read_bufsize=100))
+        connection = served(server)
+        connection.transport.feed(GET * 40)  # more than one turn
+        await turns(1)
+        for _ in range(2):
+            connection.transport.feed(b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 500)
+            connection.transport.feed(b"x" * 500 + b"\r\n\r\n")
+            await turns(3)
+        assert len(bodies(connection.transport.written)) == 42
+        await connection.end()
+
+    run(check())
+
+
+@pytest.mark.parametrize("wire", [GET, GET + GET], ids=["asked late", "pipelined"])
+def test_whoever_asks_late_is_told_that_the_peer_has_left(
+    wire: bytes, run: Run, served: Served, turns: Turns
+) -> None:
+    async def check() -> None:
+        told: list[str] = []
+        go = asyncio.Event()
+
+        async def handler(exchange: ServerExchange) -> None:
+            await go.wait()
+            kept, forgotten = (lambda: told.append("kept")), (lambda: told.append("forgotten"))
+            exchange.add_disconnect_callback(kept)
+            exchange.add_disconnect_callback(forgotten)
+            exchange.remove_disconnect_callback(forgotten)
+            await turns(2)
+            await echo(exchange)
+
+        connection = served(HttpServer(handler))
+        connection.transport.feed(wire)
+        await turns(1)
+        connection.transport.feed_eof()
+        go.set()
+        await turns(20)
+        assert told == ["kept"] * wire.count(b"GET")
+        assert len(bodies(connection.transport.written)) == wire.count(b"GET")
+
+    run(check())

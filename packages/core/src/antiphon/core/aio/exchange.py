@@ -313,7 +313,10 @@ class ServerExchange(Protocol):
         ...
 
     def add_disconnect_callback(self, callback: Callable[[], None]) -> None:
-        """Call *callback* once when the peer goes away before the exchange is done."""
+        """Call *callback* once when the peer goes away before the exchange is done.
+
+        If it has gone already, *callback* is called in the next turn of the event loop.
+        """
         ...
 
     def remove_disconnect_callback(self, callback: Callable[[], None]) -> None:

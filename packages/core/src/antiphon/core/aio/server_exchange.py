@@ -276,10 +276,16 @@ class Http1ServerExchange:
     # ----------------------------------------------------------------- ending
 
     def add_disconnect_callback(self, callback: Callable[[], None]) -> None:
-        """Call *callback* once when the peer goes away before the exchange is done."""
+        """Call *callback* once when the peer goes away before the exchange is done.
+
+        If it has gone already, *callback* is called in the next turn of the event loop.
+        """
         if self._callbacks is None:
             self._callbacks = []
         self._callbacks.append(callback)
+        protocol = self._protocol
+        if protocol.peer_left:
+            asyncio.get_running_loop().call_soon(protocol.tell_disconnected, self)
 
     def remove_disconnect_callback(self, callback: Callable[[], None]) -> None:
         """Forget *callback*, if it was added."""

@@ -77,6 +77,7 @@ class Http1ServerProtocol(ConnectionProtocol):
         "_eof",
         "_out",
         "_pumping",
+        "_turn_due",
         "body_time",
         "connection",
         "exchange",
@@ -106,7 +107,7 @@ class Http1ServerProtocol(ConnectionProtocol):
         self.unsent_since = 0.0
         self.body_time = 0.0
         """Seconds that somebody waited for content of the present request."""
-        self._pumping = self._alone = False
+        self._pumping = self._alone = self._turn_due = False
         self._out: list[bytes] = []
         self._eof = False
         self._drained = 0
@@ -134,13 +135,14 @@ class Http1ServerProtocol(ConnectionProtocol):
                         self._pump(head)
                     return
             self.connection.receive_data(data)
-            if self.exchange is None or self.sink is not None:
-                self._pump()
-            else:
+            if self._turn_due or (self.exchange is not None and self.sink is None):
                 self._balance()
+            else:
+                self._pump()
         elif self.phase is Phase.DRAINING:
             self.connection.receive_data(data)
-            self._pump()
+            if not self._turn_due:
+                self._pump()
         # else: nobody wants it. It is read all the same, because a socket closed with unread
         # bytes resets the connection, and the reset may overtake our answer.
 
@@ -155,12 +157,18 @@ class Http1ServerProtocol(ConnectionProtocol):
         if asked is not None and asked is self.exchange and self.phase is _ACTIVE:
             # Who closes and who only ends its side look alike until something is written to them.
             # Whoever asked to know is told; whoever did not goes on, and answers.
-            self._tell_disconnected(asked)
+            self.tell_disconnected(asked)
         # A client may end its side and still wait for its answer (RFC 9112 section 9.6). With
         # TLS there is no such state: asyncio closes, whatever we say.
         return self.exchange is not None and self.ssl_object is None
 
-    def _tell_disconnected(self, exchange: Http1ServerExchange) -> None:
+    @property
+    def peer_left(self) -> bool:
+        """Whether the peer has ended its side, or is gone."""
+        return self._eof or self.closing
+
+    def tell_disconnected(self, exchange: Http1ServerExchange) -> None:
+        """Call whoever asked to know that the peer left."""
         for callback in exchange.take_disconnect_callbacks():
             try:
                 callback()
@@ -175,14 +183,14 @@ class Http1ServerProtocol(ConnectionProtocol):
             if self.sink is not None:
                 self.sink.drop(connection_lost_error(exc))
                 self.sink = None
-            self._tell_disconnected(exchange)
+            self.tell_disconnected(exchange)
         else:
             self.server.connection_lost(self)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self.exchange is None and self.phase is _ACTIVE:
-            self._loop.call_soon(self._pump)
+            self._pump_next_turn()
 
     # --------------------------------------------------------------- writing
 
@@ -231,9 +239,11 @@ class Http1ServerProtocol(ConnectionProtocol):
     def _balance(self) -> None:
         """Take bytes from the transport only while somebody wants them, or they are few."""
         sink = self.sink
+        # An incomplete head is wanted whatever its size: the parser has its own limits for that.
+        waits = self.exchange is not None or self.write_paused or self._turn_due
         self.hold_reading(
             (sink is not None and sink.stream.paused)
-            or self.connection.buffered > self.server.content.read_bufsize
+            or (waits and self.connection.buffered > self.server.content.read_bufsize)
         )
 
     # ------------------------------------------------------------------ pump
@@ -271,13 +281,28 @@ class Http1ServerProtocol(ConnectionProtocol):
                 elif self.write_paused or not self._next_request():
                     break
             else:
-                self._loop.call_soon(self._pump)
+                self._pump_next_turn()
         finally:
             self._pumping = False
             if self._out:
                 self.flush()
-            if self._reading_paused or self.exchange is not None:
+            if (
+                self._reading_paused
+                or self.exchange is not None
+                or self._turn_due
+                or self.write_paused
+            ):
                 self._balance()
+
+    def _pump_next_turn(self) -> None:
+        """Go on after others had theirs; however many ask for it, once."""
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        self._pump()
 
     def _next_request(self) -> bool:
         """Begin an exchange, if a request is here. Return whether to go on."""
