@@ -14,6 +14,7 @@ CALLS = [
     pytest.param({"headers": {"user-agent": "own"}}, id="an automatic field in another case"),
     pytest.param({"headers": {"X-Session": "mine"}}, id="a field of the session"),
     pytest.param({"headers": {"Cookie": "a=b"}}, id="a cookie field"),
+    pytest.param({"headers": {"Cookie": "a=b", "cookie": "c=d"}}, id="two cookie fields"),
     pytest.param({"headers": {"Host": "other.example"}}, id="a host"),
     pytest.param({"headers": {}}, id="no fields after all"),
     pytest.param({"headers": None, "params": None}, id="None is as good as nothing"),

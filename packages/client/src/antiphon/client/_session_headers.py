@@ -97,8 +97,8 @@ class SessionHeaders:
         base, known, result = self._cookied
         if base is not headers or known != cookies:
             result = CIMultiDict(headers)
-            own = result.get(hdrs.COOKIE)
-            result[hdrs.COOKIE] = f"{cookies}; {own}" if own else cookies
+            own = result.popall(hdrs.COOKIE, ())
+            result[hdrs.COOKIE] = "; ".join((cookies, *own)) if own else cookies
             self._cookied = (headers, cookies, result)
         return result
 
