@@ -7,6 +7,7 @@ import pytest
 from multidict import CIMultiDict, MultiDict
 from yarl import URL
 
+from antiphon.client.cookiejar import CookieJar
 from antiphon.client.errors import InvalidUrlClientError, NonHttpUrlClientError
 from antiphon.client.formdata import FormData
 
@@ -455,5 +456,46 @@ def test_the_get_of_a_task(run, origin):
         assert response.status == 200
         both = await asyncio.gather(session.get("http://h/1"), session.get("http://h/2"))
         assert [response.status for response in both] == [200, 200]
+
+    run(scenario)
+
+
+def test_arguments_may_be_iterators(run, origin, memory):
+    origin.replies(
+        memory.Reply(),
+        memory.Reply(),
+        memory.Reply(status=302, headers=[("Location", "/next")]),
+        memory.Reply(),
+    )
+
+    async def pass_on(request, handler):
+        return await handler(request)
+
+    async def scenario(session):
+        pairs = [("q", "1"), ("r", "2")]
+        # The short way gives up after it has looked at the parameters.
+        await session.get("http://h/", params=iter(pairs), headers=CIMultiDict(A="1"))
+        await session.get("http://u:p@h/", params=(pair for pair in pairs))
+        await session.get(
+            "http://h/redirects",
+            headers=zip(["X-A", "X-B"], ["1", "2"], strict=True),
+            cookies=iter([("c", "3")]),
+            skip_auto_headers=iter(["User-Agent"]),
+            middlewares=iter([pass_on]),
+        )
+
+    run(scenario)
+    assert [asked.target for asked in origin.asked] == ["/?q=1&r=2"] * 2 + ["/redirects", "/next"]
+    for asked in origin.asked[2:]:
+        found = [asked.headers.get(name) for name in ("X-A", "X-B", "Cookie", "User-Agent")]
+        assert found == ["1", "2", "c=3", None]
+
+
+def test_the_jar_of_a_session_stays_the_same(run):
+    async def scenario(session):
+        kept = session.cookie_jar
+        with pytest.raises(AttributeError):
+            session.cookie_jar = CookieJar()
+        assert session.cookie_jar is kept
 
     run(scenario)

@@ -9,7 +9,7 @@ import hmac
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http.cookies import BaseCookie, Morsel
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, cast, final
 
 import attrs
 from yarl import URL
@@ -340,6 +340,25 @@ class RequestOptions:
         return merged
 
 
+def read_iterators(arguments: RequestArguments) -> None:
+    """Put lists in the place of iterators, in place: these arguments are looked at repeatedly.
+
+    Content is left alone: it is read when it is sent.
+    """
+    given = cast("dict[str, Any]", arguments)  # Any: a namespace of unlike values
+    for name, value in given.items():
+        if name in _READ_AGAIN and hasattr(value, "__next__"):
+            given[name] = list(value)
+
+
+_READ_AGAIN: Final = frozenset((
+    "params",
+    "cookies",
+    "headers",
+    "skip_auto_headers",
+    "proxy_headers",
+    "middlewares",
+))
 _NAMES: Final = RequestArguments.__optional_keys__
 _LEGACY_SSL: Final = ("verify_ssl", "ssl_context", "fingerprint")
 _SESSION_WHEN_NONE: Final = (

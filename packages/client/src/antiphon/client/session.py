@@ -44,6 +44,7 @@ from .options import (
     RequestOptions,
     SSLOption,
     WriteArguments,
+    read_iterators,
     timeout_option,
 )
 from .request import ClientRequest
@@ -112,9 +113,6 @@ class ClientSession:
     ATTRS: Final = frozenset[str]()
     """Names that may be set on a session; there for old code, nothing is refused."""
 
-    cookie_jar: AbstractCookieJar
-    """Where cookies are kept."""
-
     _closed = True  # for __del__, should __init__ not get far
     _connector: BaseConnector | None = None
 
@@ -180,9 +178,9 @@ class ClientSession:
         self._connector_owner = connector_owner
         self.allowed_schemes = connector.allowed_protocol_schema_set
         """URL schemes that the connector can be used for."""
-        self.cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
+        self._cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
         if cookies:
-            self.cookie_jar.update_cookies(cookies)
+            self._cookie_jar.update_cookies(cookies)
         self._headers = SessionHeaders(headers, skip_auto_headers, request_class.DEFAULT_HEADERS)
         self._auth = auth
         self.json_serialize_bytes = json_serialize_bytes
@@ -308,6 +306,8 @@ class ClientSession:
         sender = self._sender
         if sender is None or sender.loop is not asyncio._get_running_loop():
             sender = self._bind()
+        if kwargs:
+            read_iterators(kwargs)
         if (
             self._is_plain
             and method in _PLAIN_METHODS
@@ -345,7 +345,7 @@ class ClientSession:
         headers = self._headers.complete() if own is None else self._headers.complete_with(own)
         if headers is None or target.login is not None or target.scheme not in self.allowed_schemes:
             return None
-        cookies = self.cookie_jar.header_for(target.url)
+        cookies = self._cookie_jar.header_for(target.url)
         if cookies:
             headers = self._headers.with_cookies(headers, cookies)
         request = ClientRequest.plain(method, target, headers, self, self._options)
@@ -378,7 +378,7 @@ class ClientSession:
         elif self._loop is not loop:
             raise RuntimeError("Session belongs to another event loop")
         if self._sender is None:
-            self._sender = _send.Sender(self, connector, self.cookie_jar, loop)
+            self._sender = _send.Sender(self, connector, self._cookie_jar, loop)
         return self._sender
 
     # -- what the layers below ask
@@ -543,6 +543,11 @@ class ClientSession:
     def timeout(self) -> ClientTimeout:
         """Time limits of each request."""
         return self._options.timeout
+
+    @property
+    def cookie_jar(self) -> AbstractCookieJar:
+        """Where cookies are kept; given when the session is made, the same to its end."""
+        return self._cookie_jar
 
     @property
     def headers(self) -> CIMultiDict[str]:
