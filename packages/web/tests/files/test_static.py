@@ -485,3 +485,23 @@ def test_small_files_in_memory_need_no_thread(
             assert {thread.name for thread in threading.enumerate()} == names
 
     run(test)
+
+
+def test_an_index_that_is_kept_still_redirects_to_the_slash(
+    root: Path, site: Any, run: Run, settled: Callable[[], None]
+) -> None:
+    (root / "index.html").write_text("<p>index</p>")
+    (root / "sub" / "index.html").write_text("<p>below</p>")
+
+    async def test() -> None:
+        async with site(tree(root, index="index.html")) as server:
+            settled()
+            for path, text in (("/static", b"<p>index</p>"), ("/static/sub", b"<p>below</p>")):
+                for _ in range(3):
+                    answer = await server.get(f"{path}/")
+                    assert (answer.status, answer.body) == (200, text)
+                    answer = await server.get(path)
+                    expected = f"./{path.rpartition('/')[2]}/"
+                    assert (answer.status, answer.headers["Location"]) == (301, expected)
+
+    run(test)

@@ -225,9 +225,11 @@ class StaticResource(PrefixResource):
         codings: tuple[str, ...] = ()
         if self._precompressed:
             codings = accepted_codings(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
-        known = self._cache.get(filename, codings)
-        if known is not None:
-            return found_response(known, self._chunk_size)
+        # The prefix with and without a slash is one file name, but not one answer: see `_look_up`.
+        if filename or _raw_path(request).endswith("/"):
+            known = self._cache.get(filename, codings)
+            if known is not None:
+                return found_response(known, self._chunk_size)
         response = await self._look_up(request, filename, codings)
         if response is None and self._fallback is not None and _wants_page(request, filename):
             known = self._cache.get(self._fallback, codings)
