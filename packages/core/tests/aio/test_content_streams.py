@@ -180,6 +180,20 @@ def test_a_second_reader_gets_a_clear_error_and_the_first_its_data(run: Run) -> 
     run(check())
 
 
+@pytest.mark.parametrize("n", range(9))
+def test_what_is_peeked_at_is_still_to_be_read(n: int) -> None:
+    reader = stream(b"xab", b"cd", b"efg")
+    assert reader.read_nowait(1) == b"x"
+    for _ in range(2):
+        assert reader.peek_nowait(n) == b"abcdefg"[:n]
+    assert reader.read_nowait() == b"abcdefg"
+    assert reader.peek_nowait(n) == EMPTY_PAYLOAD.peek_nowait(n) == b""
+    reader.set_exception(error := ValueError("lost"))
+    with pytest.raises(ValueError, match="lost") as caught:
+        reader.peek_nowait(n)
+    assert caught.value is error
+
+
 def test_nothing_is_waited_for_while_data_is_here(run: Run) -> None:
     reader = stream(b"abc\nde", eof=False)
     for coro, expected in [

@@ -210,6 +210,19 @@ class StreamReader(StreamBuffer):
             raise RuntimeError("read_nowait() called while a coroutine is waiting for data")
         return self._take(n) if n else b""
 
+    def peek_nowait(self, n: int) -> bytes:
+        """Return the first *n* bytes of what is here, or all of it; they stay to be read."""
+        if self._exception is not None:
+            raise self._exception
+        found = bytearray()
+        offset = self._offset
+        for block in self._chunks or ():
+            found += memoryview(block)[offset : offset + n - len(found)]
+            offset = 0
+            if len(found) >= n:
+                break
+        return bytes(found)
+
     async def wait_eof(self) -> None:
         """Wait until the content has come to its end, without reading it."""
         if self._exception is not None:
