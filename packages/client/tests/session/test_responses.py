@@ -91,6 +91,19 @@ def test_cookies_links_and_disposition(run, origin, memory):
 
 
 @pytest.mark.parametrize(
+    "target", ["http://[::1", "http://h:99999/", "//\udcff", "http://[z]/", "http://h:x/"]
+)
+def test_a_link_to_no_url_is_left_out(run, origin, memory, target):
+    reply = memory.Reply(headers=[("Link", f"<{target}>; rel=bad, </next>; rel=next")])
+
+    async def scenario(response):
+        assert list(response.links) == ["next"]
+        assert response.links["next"]["url"] == URL("http://example.com/next")
+
+    with_reply(run, origin, reply, scenario)
+
+
+@pytest.mark.parametrize(
     ("content_type", "body", "expected"),
     [
         pytest.param("text/plain; charset=utf-16-le", "hä".encode("utf-16-le"), "hä", id="named"),
@@ -339,6 +352,68 @@ def test_raise_for_status_keeps_the_beginning_of_the_content(run, origin, memory
         assert "http://example.com/dir/page" in str(error)
 
     with_reply(run, origin, reply, scenario)
+
+
+def test_content_can_be_read_after_raise_for_status(run, origin, memory):
+    body = b'{"why": 1}'
+    reply = memory.Reply(status=422, body=body, headers=[("Content-Type", "application/json")])
+
+    async def scenario(response):
+        for _ in range(2):
+            with pytest.raises(ClientResponseError) as info:
+                response.raise_for_status()
+            assert info.value.body == body
+        assert await response.json() == {"why": 1}
+        with pytest.raises(ClientResponseError) as info:
+            response.raise_for_status()
+        assert info.value.body == await response.read() == body
+
+    with_reply(run, origin, reply, scenario)
+
+
+def test_content_that_comes_after_raise_for_status_can_be_read(run, origin, memory):
+    origin.script = lambda asked: memory.Reply(status=500, body=b"first", keep_open=True)
+
+    async def scenario(session):
+        async with session.get("http://h/") as response:
+            for _ in range(2):
+                with pytest.raises(ClientResponseError) as info:
+                    response.raise_for_status()
+                assert info.value.body == b"first"
+            origin.exchanges[0].feed(b" second")
+            origin.exchanges[0].end()
+            assert await response.read() == b"first second"
+        response = await session.get("http://h/")
+        with pytest.raises(ClientResponseError) as info:
+            response.raise_for_status()
+        assert info.value.body == b"first"
+        assert response.closed
+
+    run(scenario)
+
+
+def test_a_whole_response_keeps_its_content_without_async_with(run, origin, memory):
+    origin.script = lambda asked: memory.Reply(status=404, body=b"x" * 70_000)
+
+    async def scenario(session):
+        response = await session.get("http://h/")
+        with pytest.raises(ClientResponseError) as info:
+            response.raise_for_status()
+        assert info.value.body == b"x" * 65_536
+        assert len(await response.read()) == 70_000
+
+    run(scenario)
+
+
+def test_raise_for_status_looks_at_what_is_left(run, origin, memory):
+    async def scenario(response):
+        assert await response.content.read(3) == b"abc"
+        with pytest.raises(ClientResponseError) as info:
+            response.raise_for_status()
+        assert info.value.body == b"def"
+        assert await response.content.read() == b"def"
+
+    with_reply(run, origin, memory.Reply(status=404, body=b"abcdef"), scenario)
 
 
 @pytest.mark.parametrize("where", ["session", "call"])

@@ -42,8 +42,9 @@ class RequestContext(Generic[_T]):
         return self._coroutine.__await__()
 
     async def __aenter__(self) -> _T:
-        self._result = await self._coroutine
-        return self._result
+        self._result = result = await self._coroutine
+        await result.__aenter__()
+        return result
 
     def __aexit__(
         self,

@@ -96,6 +96,8 @@ class ClientResponse:
     # Content that was all there with the head needs no stream, unless somebody asks for it.
     _content: StreamReader | None = None
     _whole: bytes | None = None
+    _entered = False
+    """Whether an ``async with`` gives it back."""
     _headers: CIMultiDictProxy[str] | None = None
     _raw_headers: RawHeaders | None = None
     _cookies: SimpleCookie | None = None
@@ -292,13 +294,17 @@ class ClientResponse:
     def links(self) -> "MultiDictProxy[MultiDictProxy[str | URL]]":
         """``Link`` fields (RFC 8288) by their relation, or by URL if they name none.
 
-        The ``url`` of each is absolute.
+        The ``url`` of each is absolute. Those whose target is no URL are left out.
         """
         links: MultiDict[MultiDictProxy[str | URL]] = MultiDict()
         for value in self.headers.getall(hdrs.LINK, ()):
             for found in parse_links(value):
+                try:
+                    url = self.url.join(URL(found.target))
+                except ValueError:
+                    continue  # a bracket that is not closed, a port that is none
                 link: MultiDict[str | URL] = MultiDict(found.parameters)
-                link["url"] = self.url.join(URL(found.target))
+                link["url"] = url
                 links.add(found.rel or found.target, MultiDictProxy(link))
         return MultiDictProxy(links)
 
@@ -373,6 +379,7 @@ class ClientResponse:
             await asyncio.wait([flight.upload])
 
     async def __aenter__(self) -> Self:
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -615,18 +622,28 @@ class ClientResponse:
     def raise_for_status(self) -> None:
         """Raise `ClientResponseError` if the status is 400 or more.
 
-        The exception's ``body`` keeps what is here of the content, at most 64 KiB.
-        Outside of ``async with`` the connection is given back.
+        The exception's ``body`` has what is here of the content, at most 64 KiB; nothing is
+        taken from it: inside of ``async with`` it can be read afterwards, to its end. Outside
+        the connection is given back, and only content that is here as a whole stays.
         """
         if self.ok:
             return
-        body = self._body
-        content = self.content
-        if body is None and content.exception() is None and not content.waiting:
-            body = content.read_nowait(ERROR_BODY_SIZE)
-        error = self.status_error(body or b"")
-        self.release()
+        error = self.status_error(self._beginning())
+        if not self._entered:
+            self.release()
         raise error
+
+    def _beginning(self) -> bytes:
+        """Return the content's first 64 KiB, or what is here of them, and leave it there."""
+        body = self._body
+        content = self._content
+        if body is None and content is None:
+            body = self._whole
+        if body is not None:
+            return body[:ERROR_BODY_SIZE]
+        if content is None or content.exception() is not None or content.waiting:
+            return b""
+        return content.peek_nowait(ERROR_BODY_SIZE)
 
     async def checked(self) -> None:
         """Do what `raise_for_status` does, after waiting for the beginning of the content.
