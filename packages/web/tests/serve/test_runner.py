@@ -8,6 +8,7 @@ import ssl
 
 import pytest
 
+from antiphon.core.limits import ServerTimeouts
 from antiphon.web.app import Application
 from antiphon.web.response import Response, StreamResponse
 from antiphon.web.runner import AppRunner, BaseRunner, GracefulExit, ServerRunner
@@ -579,6 +580,22 @@ def test_tls(run, tmp_path):
         assert (await read_response(reader))[1] == b"https://x/"
         writer.close()
         await writer.wait_closed()
+        await runner.cleanup()
+
+    run(test)
+
+
+def test_whoever_does_not_begin_tls_is_cut_off(run):
+    async def test():
+        runner = AppRunner(app_with(), timeouts=ServerTimeouts(tls_handshake=0.01))
+        await runner.setup()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        site = TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        async with asyncio.timeout(30):
+            assert await reader.read() == b""
+        writer.close()
         await runner.cleanup()
 
     run(test)

@@ -72,6 +72,9 @@ class ServerTimeouts:
     """From the first byte of a head (or from accept, for the first) to its end, in total:
     a byte now and then does not prolong it."""
 
+    tls_handshake: float = attrs.field(default=20.0, validator=_positive)
+    """From accept to the end of the TLS handshake, for servers that speak TLS themselves."""
+
     body_idle: float | None = attrs.field(default=30.0, validator=_positive_or_none)
     """Between two reads of content, while somebody is reading it."""
 

@@ -73,6 +73,11 @@ class Server:
         return self._http()
 
     @property
+    def tls_handshake_timeout(self) -> float:
+        """Seconds that a client has for the TLS handshake."""
+        return self._http.timeouts.tls_handshake
+
+    @property
     def connections(self) -> list[Any]:
         """The live connections."""
         return list(self._http.connections)

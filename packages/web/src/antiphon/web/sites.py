@@ -102,6 +102,13 @@ class BaseSite(abc.ABC):
             raise RuntimeError("The runner was cleaned up")
         return server
 
+    def _tls(self) -> dict[str, Any]:
+        """What a listening socket is to know about TLS."""
+        if self._ssl_context is None:
+            return {}
+        timeout = self._factory().tls_handshake_timeout
+        return {"ssl": self._ssl_context, "ssl_handshake_timeout": timeout}
+
 
 def cannot_listen(exc: BaseException) -> bool:
     """Whether *exc* is about an address that a site could not have."""
@@ -176,10 +183,10 @@ class TCPSite(BaseSite):
             self._factory(),
             self._host,
             self._port,
-            ssl=self._ssl_context,
             backlog=self._backlog,
             reuse_address=self._reuse_address,
             reuse_port=self._reuse_port,
+            **self._tls(),
         )
 
 
@@ -218,7 +225,7 @@ class UnixSite(BaseSite):
 
     async def _listen(self) -> asyncio.AbstractServer:
         server = await asyncio.get_running_loop().create_unix_server(
-            self._factory(), self._path, ssl=self._ssl_context, backlog=self._backlog
+            self._factory(), self._path, backlog=self._backlog, **self._tls()
         )
         self._inode = _socket_inode(self._path)
         return server
@@ -308,5 +315,5 @@ class SockSite(BaseSite):
 
     async def _listen(self) -> asyncio.AbstractServer:
         return await asyncio.get_running_loop().create_server(
-            self._factory(), sock=self._sock, ssl=self._ssl_context, backlog=self._backlog
+            self._factory(), sock=self._sock, backlog=self._backlog, **self._tls()
         )
