@@ -169,13 +169,20 @@ def test_all_parts_together_are_limited(post):
     ],
 )  # fmt: skip
 def test_malformed_forms_are_400_and_no_error_of_ours(run, exchange, caplog, body, content_type):
+    raised = []
+
     async def handler(request):
-        form = await request.post()
+        try:
+            form = await request.post()
+        except HTTPBadRequest as exc:  # as the docstring says, whatever is wrong
+            raised.append(exc)
+            raise
         return Response(text=str(len(form)))
 
     made = exchange("POST", headers=[("Content-Type", content_type)], body=body)
     run(lambda: Server(handler).request_handler.serve(made))
     assert made.response.status == 400, made.response.text
+    assert len(raised) == 1
     assert not [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
 
 
@@ -218,6 +225,26 @@ def test_files_of_a_form_that_fails_are_closed(post, monkeypatch):
 
 
 # --- streaming
+
+
+@pytest.mark.parametrize("cloned", [False, True])
+def test_files_are_closed_when_the_request_is_over(run, exchange, cloned):
+    made = exchange(
+        "POST", headers=[("Content-Type", MULTIPART)], body=upload("f", "x", b"data") + END
+    )
+    files = []
+
+    async def handler(request):
+        form = await (request.clone(scheme="https").clone() if cloned else request).post()
+        files.append(form["f"].file)
+        assert not files[0].closed
+        return Response()
+
+    async def test():
+        await Server(handler).request_handler.serve(made)
+
+    run(test)
+    assert files[0].closed
 
 
 def test_parts_can_be_streamed(run, exchange):

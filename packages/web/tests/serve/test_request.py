@@ -10,9 +10,11 @@ from yarl import URL
 from antiphon.core.errors import ContentEncodingError
 from antiphon.core.fields.etag import ETag
 from antiphon.web._faults import is_peer_fault
-from antiphon.web.exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
+from antiphon.web.exceptions import HTTPBadRequest, HTTPException, HTTPRequestEntityTooLarge
 from antiphon.web.keys import RequestKey
 from antiphon.web.request import BaseRequest
+from antiphon.web.response import Response
+from antiphon.web.server import Server
 
 
 @pytest.fixture
@@ -450,3 +452,49 @@ def test_made_of_parts(run, exchange):
 
     run(test)
     assert writer.written == b"xy."
+
+
+@pytest.mark.parametrize(
+    ("body", "fields", "read", "kind"),
+    [
+        pytest.param(b"{", [], "json", json.JSONDecodeError, id="JSON"),
+        pytest.param(b"\xff", [], "text", UnicodeDecodeError, id="text"),
+        pytest.param(b"\xff", [], "json", UnicodeDecodeError, id="JSON that is no text"),
+        pytest.param(
+            b"--B\r\n", [("Content-Type", "multipart/form-data; boundary=B")], "post", ValueError,
+            id="form",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_content_is_a_response_and_the_error_that_it_always_was(
+    run, exchange, body, fields, read, kind
+):
+    async def handler(request):
+        with pytest.raises(kind) as caught:
+            await getattr(request, read)()
+        assert isinstance(caught.value, HTTPBadRequest)
+        assert str(caught.value) == str(caught.value.__cause__)
+        raise caught.value
+
+    async def errors(request):
+        """What middlewares for errors look like."""
+        try:
+            return await handler(request)
+        except HTTPException:
+            raise
+        except Exception:
+            return Response(status=500)
+
+    made = exchange("POST", headers=fields, body=body)
+    run(lambda: Server(errors).request_handler.serve(made))
+    assert made.response.status == 400
+
+
+def test_content_whose_framing_is_broken_is_a_response_too(run, exchange):
+    made = exchange("POST", body=[b"x"], end=False)
+    made.content.set_exception(ContentEncodingError("broken"))
+    request = BaseRequest(made)
+    with pytest.raises(ContentEncodingError) as caught:
+        run(request.read)
+    assert isinstance(caught.value, HTTPBadRequest)
+    assert caught.value.message == "broken"

@@ -11,10 +11,11 @@ from multidict import CIMultiDictProxy, MultiDict
 
 from antiphon.core import hdrs
 from antiphon.core.aio.multipart import BodyPartReader, MultipartReader
-from antiphon.core.errors import quoted
+from antiphon.core.errors import HttpProcessingError, quoted
 from antiphon.core.fields.charset import find_charset
 from antiphon.core.limits import MultipartLimits
 
+from ._bad_content import refused
 from .exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge
 
 if TYPE_CHECKING:
@@ -117,13 +118,16 @@ def multipart_reader(request: "BaseRequest") -> MultipartReader:
     if not request.content_type.startswith("multipart/"):
         raise HTTPBadRequest(text=f"Not multipart: {quoted(request.content_type)}")
     max_fields = request.client_max_fields
-    return MultipartReader(
-        request.headers,
-        request.content,
-        client_max_size=request.client_max_size or sys.maxsize,
-        max_size_error_cls=HTTPRequestEntityTooLarge,
-        limits=MultipartLimits(max_fields=max_fields) if max_fields else _MANY_FIELDS,
-    )
+    try:
+        return MultipartReader(
+            request.headers,
+            request.content,
+            client_max_size=request.client_max_size or sys.maxsize,
+            max_size_error_cls=HTTPRequestEntityTooLarge,
+            limits=MultipartLimits(max_fields=max_fields) if max_fields else _MANY_FIELDS,
+        )
+    except HttpProcessingError as exc:
+        raise refused(exc) from exc
 
 
 async def _read_multipart(
@@ -138,10 +142,12 @@ async def _read_multipart(
             if part.name is None:
                 raise HTTPBadRequest(text="A part of a form has no name")
             form.add(part.name, await _read_part(part, part.name, budget))
-    except BaseException:
+    except BaseException as exc:
         for value in form.values():
             if isinstance(value, FileField):
                 value.file.close()
+        if isinstance(exc, HttpProcessingError):
+            raise refused(exc) from exc
         raise
 
 

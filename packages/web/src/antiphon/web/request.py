@@ -15,7 +15,7 @@ from antiphon.core import hdrs
 from antiphon.core.aio.exchange import ServerExchange
 from antiphon.core.aio.streams import StreamReader
 from antiphon.core.deprecations import deprecated, warn_deprecated
-from antiphon.core.errors import quoted
+from antiphon.core.errors import PayloadEncodingError, quoted
 from antiphon.core.fields.charset import find_charset
 from antiphon.core.http import EMPTY, Length, RawRequestMessage
 from antiphon.core.typedefs import LooseHeaders, StrOrURL
@@ -89,6 +89,8 @@ class BaseRequest(RequestHeadView, Items):
     """Whether the response did not come to its end; for the access log."""
     _read_bytes: bytes | None = None
     _post: "MultiDictProxy[str | bytes | FileField] | None" = None
+    _forms: "list[MultiDictProxy[str | bytes | FileField]] | None" = None
+    """What is to be closed in the end; on the request that the server made."""
 
     def __init__(
         self,
@@ -226,7 +228,7 @@ class BaseRequest(RequestHeadView, Items):
         Raises:
             HTTPRequestEntityTooLarge: It is larger than `client_max_size`; raised as soon as
                 that is known, from what was announced or from what came so far.
-            PayloadEncodingError: The peer broke framing or coding.
+            PayloadEncodingError: The peer broke framing or coding; also an `HTTPBadRequest`.
             ConnectionError: The peer is gone.
         """
         body = self._read_bytes
@@ -247,18 +249,23 @@ class BaseRequest(RequestHeadView, Items):
         content = self._exchange.content
         chunks = []
         size = 0
-        while chunk := await content.readany():
-            size += len(chunk)
-            if limit and size > limit:
-                raise _too_large(limit, size)
-            chunks.append(chunk)
+        try:
+            while chunk := await content.readany():
+                size += len(chunk)
+                if limit and size > limit:
+                    raise _too_large(limit, size)
+                chunks.append(chunk)
+        except PayloadEncodingError as exc:
+            from ._bad_content import refused
+
+            raise refused(exc) from exc
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def text(self) -> str:
         """Return the whole content as text, by the charset of ``Content-Type``, else UTF-8.
 
         Raises:
-            UnicodeDecodeError: The content is not in that charset. 400 if nobody handles it.
+            UnicodeDecodeError: The content is not in that charset; also an `HTTPBadRequest`.
             HTTPBadRequest: There is no such charset.
 
         And whatever `read` raises.
@@ -275,20 +282,31 @@ class BaseRequest(RequestHeadView, Items):
         try:
             return body.decode(codec)
         except UnicodeDecodeError as exc:
-            peer_fault(exc)
-            raise
+            from ._bad_content import BadText
+
+            raise peer_fault(BadText(exc)) from exc
 
     async def json(self, *, loads: Callable[[str], Any] = json.loads) -> Any:
         """Return the whole content parsed by *loads*.
 
         Raises:
-            ValueError: The content is not JSON (`json.JSONDecodeError`). 400 if nobody handles it.
+            ValueError: The content is not JSON. A `json.JSONDecodeError` is also an
+                `HTTPBadRequest`; what else *loads* raises stays as it is, and is answered with
+                400 if nobody handles it.
+            RecursionError: It is nested too deeply. 400 if nobody handles it.
 
         And whatever `text` raises.
         """
         text = await self.text()
         try:
             return loads(text)
+        except json.JSONDecodeError as exc:
+            from ._bad_content import BadJSON
+
+            if type(exc) is not json.JSONDecodeError:
+                peer_fault(exc)
+                raise  # of another library, which may say more
+            raise peer_fault(BadJSON(exc)) from exc
         except (ValueError, RecursionError) as exc:
             peer_fault(exc)
             raise
@@ -311,21 +329,26 @@ class BaseRequest(RequestHeadView, Items):
 
         Raises:
             HTTPRequestEntityTooLarge: More than `client_max_size` bytes or too many fields.
-            HTTPBadRequest: The form is malformed.
+            HTTPBadRequest: The form is malformed; a `ValueError` as well if its parts are.
         """
         if self._post is None:
             from ._form import read_form
 
-            self._post = MultiDictProxy(await read_form(self))
+            self._post = form = MultiDictProxy(await read_form(self))
+            origin = self._origin or self
+            if origin._forms is None:
+                origin._forms = []
+            origin._forms.append(form)
         return self._post
 
-    def _close_form(self) -> None:
-        """Close the files that came with the form: the request is over."""
+    def _close_forms(self) -> None:
+        """Close the files that came with forms, read here or by clones: the request is over."""
         from ._form import FileField
 
-        for value in () if self._post is None else self._post.values():
-            if isinstance(value, FileField):
-                value.file.close()
+        for form in self._forms or ():
+            for value in form.values():
+                if isinstance(value, FileField):
+                    value.file.close()
 
     async def release(self) -> None:
         """Read what is left of the content and forget it."""
