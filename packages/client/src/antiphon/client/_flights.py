@@ -52,6 +52,10 @@ class Flight:
     """The task that lets the rest of the content past, once the response was released."""
     upload: asyncio.Task[None] | None = None
     """The task that sends content, while there is one."""
+    upload_begun = False
+    """Whether that task has made its first step."""
+    source_error: BaseException | None = None
+    """What the user's content raised: it is told as it is, whatever it is called."""
     owns_content = False
     """Whether the upload closes the content at its end: the call has been answered."""
     write_mark: tuple[float, int] | None = None
@@ -85,18 +89,28 @@ class Flight:
             return
         self.finished = True
         self.flights.live.discard(self)
-        if self.upload is not None and not self.exchange.done:
-            self.upload.cancel()
+        if not self.exchange.done:
+            self._cancel_upload()
         self.connection.release()
 
     def abort(self, exc: BaseException | None = None) -> None:
         """Give the exchange up now; whoever waits on it gets *exc*."""
         if self.finished:
             return
-        if self.upload is not None:
-            self.upload.cancel()
         self.exchange.abort(exc)
         self.finish()
+
+    def source_failed(self, exc: BaseException) -> None:
+        """Give the exchange up because of *exc*, which came from the content to be sent."""
+        if not self.finished:
+            self.source_error = exc
+            self.abort(exc)
+
+    def _cancel_upload(self) -> None:
+        # One that has not begun sees by itself that it is over. Were it cancelled, not even its
+        # `finally` would be run, and the content stay open.
+        if self.upload is not None and self.upload_begun:
+            self.upload.cancel()
 
     def switch(self) -> ByteChannel:
         """Hand the connection over to another protocol: time limits end, its slot does not."""
@@ -113,6 +127,8 @@ class Flight:
 
     def content_error(self, exc: BaseException) -> BaseException:
         """Return what readers of the content are to get for *exc*."""
+        if exc is self.source_error:
+            return exc
         error = content_error(exc, self.failure("content"))
         if error is not exc:
             error.__cause__ = exc

@@ -188,9 +188,10 @@ class Sender:
             except BaseException as exc:
                 # Also for a cancellation: in this very step the connection is closed and its
                 # slot free.
-                error = head_error(exc, flight.failure(), request)
+                is_own = exc is flight.source_error
+                error = exc if is_own else head_error(exc, flight.failure(), request)
                 flight.abort()
-                if tries == 1 and _is_worth_another(error):
+                if tries == 1 and not is_own and _is_worth_another(error):
                     tries = 2
                     now = None
                     continue
@@ -247,7 +248,8 @@ class Sender:
         flight = Flight(exchange, connection, self.flights, request)
         if plan.streamed:
             flight.upload = _upload.start(request, flight, plan, self.loop)
-        self.flights.add(flight, timeline.start)
+        if not flight.finished:  # an eager task may have failed already
+            self.flights.add(flight, timeline.start)
         return flight
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final, final
 from antiphon.core import coding
 from antiphon.core.aio.exchange import ClientExchange
 from antiphon.core.aio.writer import AbstractStreamWriter
-from antiphon.core.errors import LocalProtocolError
+from antiphon.core.errors import HttpProcessingError, LocalProtocolError
 from antiphon.core.typedefs import Byteish
 
+from .errors import ClientPayloadError
 from .request import ContentPlan
 
 if TYPE_CHECKING:
@@ -30,13 +31,24 @@ def start(
 ) -> asyncio.Task[None]:
     """Send the content of *request* in a task that belongs to *flight*."""
     flight.flights.uploads.add(flight)
-    return loop.create_task(_upload(request, flight, plan), name=f"upload {request.url.host}")
+    task = loop.create_task(_upload(request, flight, plan), name=f"upload {request.url.host}")
+    task.add_done_callback(lambda task: _ended(flight))
+    return task
+
+
+def _ended(flight: "Flight") -> None:
+    # For a loop that cancels all tasks at its end: one that never began has no `finally`.
+    if not flight.upload_begun:
+        flight.flights.uploads.discard(flight)
+        flight.abort()
 
 
 async def _upload(request: "ClientRequest", flight: "Flight", plan: ContentPlan) -> None:
     uploads = flight.flights.uploads
+    flight.upload_begun = True
     try:
-        await _observed(request, flight, plan)
+        if not flight.finished:
+            await _observed(request, flight, plan)
     finally:
         uploads.discard(flight)
         payload = request.payload
@@ -49,18 +61,25 @@ async def _observed(request: "ClientRequest", flight: "Flight", plan: ContentPla
     failed: BaseException | None = None
     try:
         whole = await _send_content(request, flight.exchange, plan)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as exc:
         if tracker is not None:
             tracker.stop(None)
+        if not _was_cancelled():
+            error = ClientPayloadError("The source of the content was cancelled")
+            error.__cause__ = exc
+            flight.source_failed(error)
+            return
+        flight.abort()  # nothing, unless somebody else than the flight cancelled this
         raise
-    except (ConnectionError, LocalProtocolError) as exc:
-        # The connection is gone, or an early answer ended the upload. Whoever waits for the
-        # response learns which; an answer that came before the reset still counts.
-        whole, failed = False, exc
     except Exception as exc:
-        # The user's own file or iterator failed: half a body must not pass for a whole one.
         whole, failed = False, exc
-        flight.abort(exc)
+        # If the connection is gone, or an early answer ended the upload, whoever waits for the
+        # response learns which; an answer that came before the reset still counts. Else the
+        # user's own file or iterator failed, whatever the error is called, and nobody else
+        # would tell: half a body must not pass for a whole one.
+        told = isinstance(exc, (ConnectionError, LocalProtocolError)) and _is_over(flight)
+        if not told:
+            flight.source_failed(exc)
     if tracker is not None:
         if whole:
             tracker.complete()
@@ -68,6 +87,17 @@ async def _observed(request: "ClientRequest", flight: "Flight", plan: ContentPla
             tracker.stop(failed)
     if not flight.finished:
         flight.flights.recheck(flight)
+
+
+def _was_cancelled() -> bool:
+    """Whether this task was cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _is_over(flight: "Flight") -> bool:
+    """Whether the exchange has ended, or its connection: that is told to whoever waits."""
+    return flight.finished or flight.exchange.done or flight.connection.http.closed
 
 
 async def _send_content(
@@ -85,10 +115,18 @@ async def _send_content(
         tracker.attach(exchange.info.transport)
     if request.compress is not None:
         writer = CompressingWriter(writer, request.compress)
-    if plan.length is not None and request.compress is None:
-        await payload.write_with_length(writer, plan.length)
-    else:
+    if plan.length is None or request.compress is not None:
         await payload.write(writer)
+    else:
+        if payload.size is None:  # the user announced a size that is not known
+            await payload.write(MeasuringWriter(writer, plan.length))
+        else:
+            await payload.write_with_length(writer, plan.length)
+        left = exchange.writer.length
+        if left:
+            raise ClientPayloadError(
+                f"The content ended {left} bytes short of the {plan.length} that were announced"
+            )
     await writer.write_eof()
     return True
 
@@ -97,8 +135,53 @@ async def _is_wanted(exchange: ClientExchange) -> bool:
     try:
         async with asyncio.timeout(EXPECT_TIMEOUT):
             return await exchange.wait_continue()
+    except (HttpProcessingError, ConnectionError):
+        return False  # told to whoever waits for the response
     except TimeoutError:
         return True
+
+
+@final
+class MeasuringWriter(AbstractStreamWriter):
+    """Lets no more content pass than was announced.
+
+    Args:
+        below: Where it goes.
+        length: How much was announced, in bytes.
+    """
+
+    def __init__(self, below: AbstractStreamWriter, length: int) -> None:
+        self._below = below
+        self._announced = length
+        self.length: int = length
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The transport below."""
+        return self._below.transport
+
+    async def write(self, chunk: Byteish) -> None:
+        """Write *chunk*.
+
+        Raises:
+            ClientPayloadError: It is more than was announced; none of it was written.
+        """
+        self.length -= chunk.nbytes if isinstance(chunk, memoryview) else len(chunk)
+        if self.length < 0:
+            raise ClientPayloadError(
+                f"The content is more than the {self._announced} bytes that were announced"
+            )
+        await self._below.write(chunk)
+
+    async def write_eof(self, chunk: Byteish = b"") -> None:
+        """Write *chunk* and end the content."""
+        if chunk:
+            await self.write(chunk)
+        await self._below.write_eof()
+
+    async def drain(self) -> None:
+        """Wait until what was written has left for the most part."""
+        await self._below.drain()
 
 
 @final

@@ -616,18 +616,19 @@ class ClientSession:
         self._closed = True
         connector, self._connector = self._connector, None
         sender, self._sender = self._sender, None
-        if sender is not None:
-            sender.flights.stop()
-        if connector is None or not self._connector_owner:
-            return
         uploads: list[asyncio.Task[None]] = []
         if sender is not None:
             sender.flights.abort_all(_closed_under)
+            sender.flights.stop()
             uploads = [flight.upload for flight in sender.flights.uploads if flight.upload]
-        closing = connector.close()
+        owned = connector if self._connector_owner else None
+        closing = None if owned is None else owned.close()
+        if closing is None and not uploads:
+            return
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await closing
+                if closing is not None:
+                    await closing
                 if uploads:
                     await asyncio.wait(uploads)
         except TimeoutError:
