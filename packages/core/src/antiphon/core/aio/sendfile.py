@@ -108,7 +108,8 @@ class _Direct:
             return await self._pump(target, source, offset, count)
         finally:
             os.close(target)
-            transport.set_write_buffer_limits(high, low)
+            if not transport.is_closing():  # uvloop's have no limits any more when they are closed
+                transport.set_write_buffer_limits(high, low)
 
     async def _pump(self, target: int, source: int, offset: int, count: int) -> int:
         sent = blocks = 0
