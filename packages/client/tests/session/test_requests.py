@@ -8,7 +8,12 @@ from multidict import CIMultiDict, MultiDict
 from yarl import URL
 
 from antiphon.client.cookiejar import CookieJar
-from antiphon.client.errors import InvalidUrlClientError, NonHttpUrlClientError
+from antiphon.client.errors import (
+    InvalidURL,
+    InvalidUrlClientError,
+    InvalidUrlRedirectClientError,
+    NonHttpUrlClientError,
+)
 from antiphon.client.formdata import FormData
 
 
@@ -170,6 +175,56 @@ def test_relative_urls_are_relative_to_the_base(run, origin, base, url, expected
 
     run(scenario, base_url=base)
     assert origin.asked[0].target == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "expected"),
+    [
+        (None, "http://h/y/%2F?sig=a%2Fb&name=ü", "/y/%2F?sig=a%2Fb&name=%C3%BC"),
+        (None, "http://h/%7e%zz?a b|%2f#ü", "/%7e%25zz?a+b%7C%2f"),
+        ("http://h/api/", "x?sig=a%2Fb%2fc", "/api/x?sig=a%2Fb%2fc"),
+        ("http://h/api/", "../%7ex%2f?a%2fb=ü", "/%7ex%2f?a%2fb=%C3%BC"),
+        ("http://h/api/", "x?", "/api/x?"),
+        ("http://h/api/", "x?#a", "/api/x?"),
+        ("http://h/%7e%2f/", "x", "/%7e%2f/x"),
+    ],
+)
+def test_only_what_is_illegal_is_quoted(run, origin, base, url, expected):
+    async def scenario(session):
+        await session.get(url)
+        await session.post(url)
+
+    run(scenario, base_url=base)
+    assert [asked.target for asked in origin.asked] == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a..b/", "http://.../", f"http://{'a' * 64}.de/", "http://.a/", "http://a../"]
+)
+def test_a_host_that_is_no_name_is_an_invalid_url(run, origin, memory, url):
+    async def scenario(session):
+        for coroutine in (
+            session.get(url),
+            session.ws_connect(url),
+            session.get("http://h/", proxy=url),
+        ):
+            with pytest.raises(InvalidURL, match="a label of the host"):
+                await coroutine
+        origin.replies(memory.Reply(status=302, headers=[("Location", url)]))
+        with pytest.raises(InvalidUrlRedirectClientError):
+            await session.get("http://h/")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("url", [None, 5, b"http://h/"])
+def test_a_url_of_another_type_is_named(run, url):
+    async def scenario(session):
+        with pytest.raises(TypeError, match="URL must be str or"):
+            await session.get(url)
+
+    run(scenario)
+    run(scenario, base_url="http://h/")
 
 
 @pytest.mark.parametrize(

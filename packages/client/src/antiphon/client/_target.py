@@ -18,7 +18,7 @@ from .errors import InvalidUrlClientError
 if TYPE_CHECKING:
     from .connector.key import ConnectionKey
 
-__all__ = ("Target", "resolve", "with_params")
+__all__ = ("Target", "host_fault", "resolve", "resolve_reference", "with_params")
 
 _CACHED_TARGETS: Final = 512
 _MAX_CACHED_URL: Final = 2048
@@ -29,11 +29,20 @@ _MAX_CACHED_URL: Final = 2048
 _LEGAL: Final = re.compile(
     r"(?:[A-Za-z0-9\-._~:/?#@!$&'()*+,;=\[\]]++|%[0-9A-Fa-f]{2})*+", re.ASCII
 )
+_ILLEGAL: Final = re.compile(
+    r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?#@!$&'()*+,;=\[\]%]", re.ASCII
+)
+_MAX_LABEL: Final = 63
+"""Characters of one label of a host's name (RFC 1035 section 2.3.4)."""
 _PATH_START: Final = re.compile(r"[/?#]")
 # What a browser takes for an IPv4 address: the last label is a number (WHATWG URL, section 3.5).
 _NUMBER_LAST: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?", re.ASCII | re.DOTALL)
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+# What WHATWG URL section 4.4 takes out of a URL before looking at it, as `urllib.parse` does.
+_STRIPPED: Final = "".join(map(chr, range(0x21)))
+_DROPPED: Final = re.compile(r"[\t\r\n]")
+_SCHEMES: Final = frozenset(("http", "https", "ws", "wss"))
 _TLS_SCHEMES: Final = frozenset(("https", "wss"))
 _HOST_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f#/<>?@\\^|%]")
 
@@ -81,12 +90,12 @@ class Target:
 def resolve(url: StrOrURL) -> Target:
     """Take *url* apart.
 
-    A string made of legal characters and legal escapes is asked for exactly as it is
-    written, so that signatures over it hold; anything else is quoted. A `yarl.URL` is
-    taken as it is.
+    A string is asked for exactly as it is written, so that signatures over it hold: only
+    characters that may not stand in a URL are quoted. A `yarl.URL` is taken as it is.
 
     Raises:
         InvalidUrlClientError: It is malformed, or no host can be told from it.
+        TypeError: It is neither text nor a URL.
     """
     if type(url) is str and ("@" in url or len(url) > _MAX_CACHED_URL):
         return _resolve(url)  # credentials do not stay in a cache
@@ -94,6 +103,7 @@ def resolve(url: StrOrURL) -> Target:
 
 
 def _resolve(given: StrOrURL) -> Target:
+    _require_url(given)
     try:
         url = given if isinstance(given, URL) else URL(given)
         host = url.raw_host
@@ -104,12 +114,11 @@ def _resolve(given: StrOrURL) -> Target:
         raise InvalidUrlClientError(given, _why_no_host(url))
     if not url.scheme:
         raise InvalidUrlClientError(given, "it has no scheme, such as https://")
-    if _HOST_FORBIDDEN.search(host.replace("%", "") if ":" in host else host):
-        raise InvalidUrlClientError(given, "the host contains characters that are not allowed")
     if port == 0:
         raise InvalidUrlClientError(given, "port 0 cannot be connected to")
-    if _NUMBER_LAST.fullmatch(host) and not _IPV4.fullmatch(host) and ":" not in host:
-        raise InvalidUrlClientError(given, f"{host} is not a canonical IPv4 address")
+    fault = host_fault(host)
+    if fault:
+        raise InvalidUrlClientError(given, fault)
     origin_form = url.raw_path_qs or "/"
     if isinstance(given, str):
         url, origin_form = _as_written(given, url, origin_form)
@@ -122,12 +131,73 @@ def _resolve(given: StrOrURL) -> Target:
     return Target(url, origin_form)
 
 
+def resolve_reference(base: Target, url: StrOrURL) -> Target:
+    """Take *url* apart, which may be relative to *base*; a string is treated as by `resolve`.
+
+    Raises:
+        InvalidUrlClientError: It is malformed.
+        TypeError: It is neither text nor a URL.
+    """
+    if type(url) is str and base.login is None and "@" not in url and len(url) <= _MAX_CACHED_URL:
+        return _cached_reference(base, url)
+    return _resolve_reference(base, url)
+
+
+def _resolve_reference(base: Target, given: StrOrURL) -> Target:
+    try:
+        _require_url(given)
+        reference = given if isinstance(given, URL) else URL(given)
+        if reference.absolute:
+            return resolve(given)
+        login = base.real_url
+        if base.login is not None:
+            login = login.with_user(base.login).with_password(base.password or None)
+        if isinstance(given, URL):
+            return resolve(login.join(given))
+        written, mark, fragment = _quoted(given).partition("#")
+        joined = str(login.join(URL(written, encoded=True)))
+        if written.endswith("?") and "?" not in joined:
+            joined += "?"
+        return resolve(joined + mark + fragment)
+    except InvalidUrlClientError:
+        raise
+    except ValueError as exc:
+        raise InvalidUrlClientError(given, str(exc)) from exc
+
+
+_cached_reference = functools.lru_cache(maxsize=_CACHED_TARGETS)(_resolve_reference)
+
+
+def host_fault(host: str) -> str | None:
+    """Say what is wrong with a host, ``None`` if it can be looked up."""
+    if ":" in host:  # IPv6; a percent sign begins its zone
+        wrong = _HOST_FORBIDDEN.search(host.replace("%", ""))
+        return "the host contains characters that are not allowed" if wrong else None
+    if _HOST_FORBIDDEN.search(host):
+        return "the host contains characters that are not allowed"
+    labels = host.removesuffix(".").split(".")
+    if not all(labels):
+        return "a label of the host is empty"
+    if max(map(len, labels)) > _MAX_LABEL:
+        return f"a label of the host has more than {_MAX_LABEL} characters"
+    if _NUMBER_LAST.fullmatch(host) and not _IPV4.fullmatch(host):
+        return f"{host} is not a canonical IPv4 address"
+    return None
+
+
+def _require_url(given: object) -> None:
+    if not isinstance(given, (str, URL)):
+        raise TypeError(f"URL must be str or yarl.URL, not {type(given).__name__}")
+
+
 def _why_no_host(url: URL) -> str:
     """Say what is missing where no host can be told from *url*."""
     if not url.scheme:
         if not str(url):
             return "it is empty"
         return "it is relative: it needs a scheme and a host, or the session a base_url"
+    if "://" not in str(url) and url.scheme not in _SCHEMES:
+        return f"the scheme is missing: it begins with http:// or https://, {url.scheme} is none"
     return f"it has no host: {url.scheme}:// is followed by one"
 
 
@@ -136,7 +206,7 @@ _cached = functools.lru_cache(maxsize=_CACHED_TARGETS)(_resolve)
 
 def _as_written(text: str, url: URL, origin_form: str) -> tuple[URL, str]:
     if not _LEGAL.fullmatch(text):
-        return url, origin_form
+        text = _quoted(text)
     start = _PATH_START.search(text, text.index("//") + 2)
     tail = text[start.start() :] if start else ""
     tail, _, _ = tail.partition("#")
@@ -153,6 +223,17 @@ def _as_written(text: str, url: URL, origin_form: str) -> tuple[URL, str]:
         encoded=True,
     )
     return exact, written
+
+
+def _quoted(text: str) -> str:
+    """Quote what may not stand in a URL, and nothing else; a space in the query becomes ``+``."""
+    text = _DROPPED.sub("", text.strip(_STRIPPED))
+    before, mark, query = text.partition("?")
+    return _ILLEGAL.sub(_escape, before) + mark + _ILLEGAL.sub(_escape, query.replace(" ", "+"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
 
 def with_params(target: Target, params: Query) -> Target:

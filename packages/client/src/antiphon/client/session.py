@@ -27,12 +27,12 @@ from ._call import Call
 from ._context import OneShot, RequestContext
 from ._flights import Flight, Flights
 from ._session_headers import SessionHeaders
-from ._target import Target, resolve, with_params
+from ._target import Target, resolve, resolve_reference, with_params
 from .connector.base import UNSET, BaseConnector, Unset, place_of_user
 from .connector.tcp import TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .environment import NetrcFile
-from .errors import ClientConnectionError, InvalidUrlClientError
+from .errors import ClientConnectionError
 from .middlewares import ClientMiddlewareType
 from .options import (
     DEFAULT_TIMEOUT,
@@ -335,7 +335,7 @@ class ClientSession:
         self, method: str, str_or_url: StrOrURL, arguments: RequestArguments, now: float
     ) -> ClientRequest | None:
         """Return the request of a call that asks for nothing special; ``None`` if it does."""
-        target = resolve(str_or_url) if self._base_url is None else self._resolve(str_or_url)
+        target = self._resolve(str_or_url)
         own = None
         if arguments:
             params = arguments.get("params")
@@ -355,18 +355,8 @@ class ClientSession:
         return request
 
     def _resolve(self, str_or_url: StrOrURL) -> Target:
-        base = self._base_url
-        if base is None:
-            return resolve(str_or_url)
-        try:
-            url = URL(str_or_url)
-            if url.absolute:
-                return resolve(str_or_url)
-            return resolve(base.join(url))
-        except InvalidUrlClientError:
-            raise
-        except ValueError as exc:
-            raise InvalidUrlClientError(str_or_url, str(exc)) from exc
+        base = self.base_target
+        return resolve(str_or_url) if base is None else resolve_reference(base, str_or_url)
 
     def _bind(self) -> _send.Sender:
         connector = self._connector
@@ -701,7 +691,10 @@ def _checked_base(base_url: StrOrURL) -> URL:
         raise ValueError("base_url must be an absolute URL")
     if not url.path.endswith("/"):
         raise ValueError("base_url must have a trailing '/'")
-    return url.origin().join(URL(url.raw_path, encoded=True)) if url.raw_user is None else url
+    if url.raw_user is not None:
+        return url
+    exact = resolve(base_url).real_url  # text stays as it is written
+    return exact.origin().join(URL(exact.raw_path, encoded=True))
 
 
 def _session_timeout(

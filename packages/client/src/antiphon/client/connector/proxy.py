@@ -10,6 +10,7 @@ from antiphon.core.aio.exchange import ByteChannel, HttpConnection
 from antiphon.core.errors import HttpProcessingError
 from antiphon.core.http import RequestHead
 
+from .._target import host_fault
 from ..errors import ClientHttpProxyError, ClientProxyConnectionError, InvalidURL
 from ..options import Fingerprint, SSLOption
 from ..request_info import RequestInfo
@@ -36,8 +37,12 @@ def check_proxy_url(url: URL) -> None:
         )
     if scheme not in ("http", "https"):
         raise InvalidURL(shown, "a proxy's URL begins with http:// or https://")
-    if not url.raw_host:
+    host = url.raw_host
+    if not host:
         raise InvalidURL(shown, "a proxy's URL has a host")
+    fault = host_fault(host)
+    if fault:
+        raise InvalidURL(shown, fault)
 
 
 def proxy_context(
