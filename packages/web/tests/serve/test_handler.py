@@ -591,6 +591,55 @@ def test_a_cancelled_request_is_in_the_access_log(serve, caplog, began, left, st
     assert line.response_status == status
 
 
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("raised", [GeneratorExit, Odd])
+@pytest.mark.parametrize(("began", "status"), [(True, 202), (False, 500)])
+def test_what_is_no_exception_is_passed_on_and_in_the_access_log(
+    serve, caplog, raised, began, status
+):
+    async def handler(request):
+        if began:
+            await StreamResponse(status=202).prepare(request)
+        raise raised
+
+    with pytest.raises(raised):
+        serve(handler)
+    assert [line.response_status for line in access(caplog)] == [status]
+
+
+class Unheard(StreamResponse):
+    """Tells its peer of a failure, and waits for the answer as a WebSocket does."""
+
+    def __init__(self):
+        super().__init__(status=202)
+        self.telling = asyncio.Event()
+
+    async def _say_failed(self):
+        self.telling.set()
+        await asyncio.Event().wait()
+
+
+def test_a_peer_that_does_not_hear_of_the_failure_is_in_the_access_log(serve, caplog):
+    made = []
+
+    async def handler(request):
+        made.append(Unheard())
+        await made[0].prepare(request)
+        raise KeyError
+
+    async def during(exchange, task):
+        while not made:
+            await asyncio.sleep(0)
+        await made[0].telling.wait()
+        task.cancel()
+
+    serve(handler, during=during)
+    assert [line.response_status for line in access(caplog)] == [202]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_streamed_response_is_freed_at_once(serve, fails):
     """No circle with its request that only the garbage collector would break."""

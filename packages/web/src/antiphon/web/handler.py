@@ -11,6 +11,7 @@ Who answers what goes wrong::
     any other Exception  the handler is broken       500, ERROR with traceback
     CancelledError       stop, or the peer is gone   passed on: the connection aborts
     SystemExit, Ctrl-C   the program is to end       passed on to the loop
+    other BaseException  the handler is broken       passed on: the connection says 500
 
 Once a response has begun nothing can be answered any more: its connection is cut, and a
 WebSocket is told 1011. Whatever the end, the access log gets one line.
@@ -181,20 +182,17 @@ class RequestHandler:
                 # It knows its request: a circle would keep both until the garbage is collected.
                 request._begun = None
         except Exception as exc:
-            response = await self._recover(exchange, request, exc)
-        except asyncio.CancelledError:
-            self._log_cut(exchange, request)
-            raise
-        except (SystemExit, KeyboardInterrupt) as exc:
-            # Out of the loop it goes; nobody shall wait for this exchange on the way down. Not
-            # raised here: uvloop keeps to itself what a protocol raises.
-            exchange.abort()
-            self._log_cut(exchange, request)
-            asyncio.get_running_loop().call_soon(_raise, exc)
+            try:
+                response = await self._recover(exchange, request, exc)
+            except BaseException as second:
+                self._give_up(exchange, request, second)
+                return
+        except BaseException as exc:
+            self._give_up(exchange, request, exc)
             return
         finally:
-            if request._post is not None:
-                request._close_form()
+            if request._forms is not None:
+                request._close_forms()
         access_logger = self._access_logger
         if response is None:
             self._log_cut(exchange, request)
@@ -318,9 +316,6 @@ class RequestHandler:
             return None
         try:
             await self._send(request, response)
-        except asyncio.CancelledError:
-            self._log_cut(exchange, request)
-            raise
         except Exception as second:
             if exchange.closed and isinstance(second, ConnectionError):
                 self.log_debug("Peer %s is gone: %r", request.remote, second)
@@ -332,6 +327,21 @@ class RequestHandler:
             response = Response(status=500, text="500: Internal Server Error")
             response._send_whole(exchange, request)
         return response
+
+    def _give_up(self, exchange: ServerExchange, request: BaseRequest, exc: BaseException) -> None:
+        """Log a request that *exc* ends here, and pass *exc* on to who has to know."""
+        if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            # Out of the loop it goes; nobody shall wait for this exchange on the way down. Not
+            # raised here: uvloop keeps to itself what a protocol raises.
+            exchange.abort()
+            self._log_cut(exchange, request)
+            asyncio.get_running_loop().call_soon(_raise, exc)
+            return
+        if isinstance(exc, asyncio.CancelledError):
+            self._log_cut(exchange, request)
+        elif _has_loop():  # else a coroutine is thrown away with its loop
+            self._log_cut(exchange, request, HTTPStatus.INTERNAL_SERVER_ERROR)
+        raise exc
 
     def _response_for(
         self, exchange: ServerExchange, request: BaseRequest, exc: Exception
@@ -387,10 +397,10 @@ class RequestHandler:
             now = asyncio.get_running_loop().time()
             self._access_logger.log(request, response, 0.0 if time is None else now - time)
 
-    def _log_cut(self, exchange: ServerExchange, request: BaseRequest) -> None:
+    def _log_cut(self, exchange: ServerExchange, request: BaseRequest, status: int = 503) -> None:
         """Log a request whose response did not come to its end, by what of it had begun.
 
-        If nothing had, the status is 499 where the peer left, and 503 where we gave up.
+        If nothing had, the status is 499 where the peer left, else *status*.
         """
         response, request._begun = request._begun, None
         access_logger = self._access_logger
@@ -398,7 +408,7 @@ class RequestHandler:
             return
         request._cut = True
         if response is None:
-            response = StreamResponse(status=499 if exchange.closed else 503)
+            response = StreamResponse(status=499 if exchange.closed else status)
         self.log_access(request, response, exchange.timeline.start)
 
     def log_debug(self, *args: Any, **kw: Any) -> None:
@@ -462,6 +472,14 @@ def _plain_response(error: HttpProcessingError) -> Response:
 def _begun(exchange: ServerExchange) -> bool:
     # A function, because the answer changes between two questions.
     return exchange.responding
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _raise(exc: BaseException) -> NoReturn:
