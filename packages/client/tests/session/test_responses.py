@@ -405,6 +405,30 @@ def test_a_whole_response_keeps_its_content_without_async_with(run, origin, memo
     run(scenario)
 
 
+def test_an_error_is_not_held_back_by_content_that_trickles(run, origin, memory):
+    origin.replies(memory.Reply(status=500, body=b"a", keep_open=True))
+
+    async def scenario(session):
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
+        def trickle():
+            exchange = origin.exchanges[0]
+            if exchange.gone is None:
+                exchange.feed(b"b")
+                loop.call_later(1, trickle)
+
+        loop.call_later(1, trickle)
+        with pytest.raises(ClientResponseError) as caught:
+            await session.get("http://h/", raise_for_status=True, timeout=1000)
+        assert caught.value.status == 500
+        assert caught.value.body.startswith(b"abbb")
+        assert loop.time() - begun < 10  # of a clock that moves when it is waited for
+
+    run(scenario)
+    assert origin.open_connections == 0
+
+
 def test_raise_for_status_looks_at_what_is_left(run, origin, memory):
     async def scenario(response):
         assert await response.content.read(3) == b"abc"

@@ -49,6 +49,9 @@ __all__ = ("ClientResponse", "ContentDisposition")
 ERROR_BODY_SIZE: Final = 64 * 1024
 """Bytes of an error response's content that are kept on the exception."""
 
+ERROR_BODY_TIMEOUT: Final = 5.0
+"""Seconds for them to come; the status is what matters, and is not held back for longer."""
+
 _JSON_TYPE: Final = re.compile(r"application/(?:[\w.+-]+?\+)?json", re.ASCII | re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
@@ -648,6 +651,8 @@ class ClientResponse:
     async def checked(self) -> None:
         """Do what `raise_for_status` does, after waiting for the beginning of the content.
 
+        Waits for 5 seconds at most.
+
         Raises:
             ClientResponseError: The status is 400 or more.
         """
@@ -658,14 +663,18 @@ class ClientResponse:
         raise error
 
     async def read_beginning(self) -> bytes:
-        """Return the content's first 64 KiB, or what can be had of them, for an error's sake."""
+        """Return the content's first 64 KiB, or what comes of them in 5 seconds.
+
+        That is for an error's sake; where not all came, the connection is closed.
+        """
         body = bytearray()
         try:
-            while len(body) < ERROR_BODY_SIZE:
-                part = await self.content.read(ERROR_BODY_SIZE - len(body))
-                if not part:
-                    break
-                body += part
+            async with asyncio.timeout(ERROR_BODY_TIMEOUT):
+                while len(body) < ERROR_BODY_SIZE:
+                    part = await self.content.read(ERROR_BODY_SIZE - len(body))
+                    if not part:
+                        break
+                    body += part
         except Exception:
             # The status is what matters: an error page that is cut short changes nothing of it.
             self.close()
