@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from antiphon import web
+from antiphon.client import ClientTimeout
+from antiphon.core.aio.timers import Sweep
+from antiphon.testing import TestClient, TestServer
 from antiphon.testing.clock import DeadlockError, VirtualClock, VirtualClockLoop
 
 
@@ -104,3 +107,67 @@ async def test_a_slow_handler_is_quick(
     with pytest.raises(TimeoutError):
         await client.get("/", timeout=99)
     assert antiphon_clock.time() == pytest.approx(199, abs=1)
+
+
+@pytest.mark.parametrize("transport", ["memory", "socket"])
+def test_housekeeping_does_not_hide_a_deadlock(transport: Any) -> None:
+    """A server looks after its connections for ever: that is nobody's future."""
+    clock = VirtualClock()
+
+    async def stuck(request: web.Request) -> web.Response:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody sets that future")
+
+    async def main() -> None:
+        app = web.Application()
+        app.router.add_get("/", stuck)
+        client = TestClient(TestServer(app, transport=transport), timeout=ClientTimeout(total=None))
+        async with client:
+            await client.get("/")
+
+    with pytest.raises(DeadlockError) as caught:
+        run(main(), clock)
+    assert "in stuck" in str(caught.value)
+    assert clock.jumps < 50_000
+
+
+def test_a_long_wait_among_housekeeping_is_no_deadlock() -> None:
+    clock = VirtualClock()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sweep = Sweep(lambda now: True, 0.5)
+        sweep.arm(loop)
+        await asyncio.sleep(10 * 24 * 3600)
+        done = loop.create_future()
+        chain = [*[10 * 3600.0] * 5]
+
+        def one_after_another() -> None:
+            if chain:
+                loop.call_later(chain.pop(), one_after_another)
+            else:
+                done.set_result(None)
+
+        sweep.cancel()
+        one_after_another()
+        await done
+
+    run(main(), clock)
+    assert clock.time() == pytest.approx(10 * 24 * 3600 + 50 * 3600, abs=1)
+
+
+def test_limits_that_a_sweep_keeps_are_kept() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        noticed: asyncio.Future[float] = loop.create_future()
+
+        def look(now: float) -> bool:
+            if now < 3600:
+                return True
+            noticed.set_result(now)
+            return False
+
+        Sweep(look, 0.5).arm(loop)
+        return await noticed
+
+    assert run(main()) == pytest.approx(3600, rel=0.002)

@@ -10,10 +10,14 @@ sockets a moment before it jumps. In memory (``transport="memory"``) there is no
 """
 
 import asyncio
+import math
 import selectors
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
+
+from antiphon.core.aio.timers import Sweep
 
 from ._stacks import describe_tasks
 
@@ -25,9 +29,30 @@ SOCKET_MOMENT: Final = 0.005
 SOCKET_PATIENCE: Final = 1.0
 """Real seconds without any timer or ready socket, while sockets are open, that are a deadlock."""
 
+SILENCE: Final = 24 * 3600.0
+"""Virtual seconds in which timers fire, but no task gets any further, that are a deadlock."""
+
+SILENT_JUMPS: Final = 500
+"""So many jumps it must be at least: a few timers hours apart are what a test may wait for."""
+
+HASTE: Final = 0.001
+"""How late housekeeping may come, as a share of the time in which no task got any further."""
+
+SOCKET_HASTE: Final = 0.01
+"""The same while sockets are open, where each jump costs real time."""
+
+SHORT_MOMENT: Final = 0.001
+"""What is left of `SOCKET_MOMENT` after `UNHEARD` jumps in which no task got any further."""
+
+UNHEARD: Final = 200
+
 
 class DeadlockError(RuntimeError):
     """Nothing will ever happen: no timer, no byte under way, no thread; only tasks that wait.
+
+    Timers that only repeat themselves, as those of a server that looks after its connections or
+    of a heartbeat, do not count: when they fired for 24 hours of virtual time without any task
+    getting any further, that is a deadlock, too.
 
     The text says what each of them waits for.
     """
@@ -89,6 +114,7 @@ class _Selector(selectors.BaseSelector):
         self.threads = 0
         self.own_files = 0
         self.report: Callable[[], str] = str
+        self.silence: _Silence | None = None
         self._silent_since: float | None = None
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -111,23 +137,86 @@ class _Selector(selectors.BaseSelector):
             # A thread works in real time; only it, or a timer long overdue, can wake us up.
             return self._real.select(None)
         sockets = len(self._real.get_map()) > self.own_files
-        ready = self._real.select(SOCKET_MOMENT if sockets and timeout != 0 else 0)
+        ready = self._real.select(self._moment() if sockets and timeout != 0 else 0)
         if ready or timeout == 0:
             self._silent_since = None
             return ready
         if timeout is not None and self._clock.autojump:
             self._silent_since = None
+            if self.silence is not None:
+                timeout = self.silence.next_jump(timeout, SOCKET_HASTE if sockets else HASTE)
+                if timeout is None:
+                    raise DeadlockError(self.report())
             self._clock._move(timeout)
             return ready
         if sockets and self._still_patient():
             return ready
         raise DeadlockError(self.report())
 
+    def _moment(self) -> float:
+        silent = self.silence is not None and self.silence.jumps > UNHEARD
+        return SHORT_MOMENT if silent else SOCKET_MOMENT
+
     def _still_patient(self) -> bool:
         now = time.monotonic()
         if self._silent_since is None:
             self._silent_since = now
         return now - self._silent_since < SOCKET_PATIENCE
+
+
+@final
+class _Silence:
+    """Notices that time passes and no task gets any further.
+
+    Only sweeps and the like are left to fire then. They are hurried along, by jumps that grow
+    with the silence: whatever they watch over is noticed late by a share of it.
+    """
+
+    def __init__(self, loop: "VirtualClockLoop") -> None:
+        self._loop = loop
+        self._since = 0.0
+        self._until = 0.0
+        self.jumps = 0
+        # Weak, so that nothing lives longer under this clock; and not by number alone, as the
+        # next future may lie where the last one lay.
+        self._waiting: dict[int, tuple[Any, Any]] = {}
+
+    def next_jump(self, timeout: float, haste: float) -> float | None:
+        """Return how far to jump where the next timer is due in *timeout* seconds.
+
+        Sweeps may come late by the share *haste* of the silence. ``None`` means that it is no use.
+        """
+        loop = self._loop
+        now = loop.clock._now
+        tasks = asyncio.all_tasks(loop)
+        if self._has_moved(tasks):
+            self._waiting = {id(task): (_weak(task), _weak(_waiter(task))) for task in tasks}
+            self.jumps = 0
+            self._since = now
+            # What was to fire when the silence began may be what everybody waits for.
+            self._until = max(now + SILENCE, loop.last_timer())
+        self.jumps += 1
+        if self.jumps > SILENT_JUMPS and now > self._until:
+            return None
+        late = (now - self._since) * haste
+        return timeout if late <= timeout else max(timeout, min(late, loop.until_no_sweep()))
+
+    def _has_moved(self, tasks: "set[asyncio.Task[Any]]") -> bool:
+        if len(tasks) != len(self._waiting):
+            return True
+        for task in tasks:
+            known = self._waiting.get(id(task))
+            if known is None or known[0]() is not task or known[1]() is not _waiter(task):
+                return True
+        return False
+
+
+def _waiter(task: "asyncio.Task[Any]") -> Any:
+    return getattr(task, "_fut_waiter", None)
+
+
+def _weak(thing: Any) -> Callable[[], Any]:
+    return (lambda: None) if thing is None else weakref.ref(thing)
 
 
 @final
@@ -147,6 +236,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         super().__init__(self._own_selector)
         self._own_selector.own_files = len(self._own_selector.get_map())
         self._own_selector.report = self._report
+        self._own_selector.silence = _Silence(self)
 
     def time(self) -> float:
         """The virtual time, in seconds."""
@@ -177,10 +267,22 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def _thread_ended(self, future: "asyncio.Future[Any]") -> None:
         self._own_selector.threads -= 1
 
+    def _timers(self) -> list[asyncio.TimerHandle]:
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # asyncio tells nobody
+        return [timer for timer in scheduled if not timer.cancelled()]
+
     def next_timer(self) -> float | None:
         """When the next timer is due; ``None`` if there is none."""
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # asyncio tells nobody
-        return min((timer.when() for timer in scheduled if not timer.cancelled()), default=None)
+        return min((timer.when() for timer in self._timers()), default=None)
+
+    def last_timer(self) -> float:
+        """When the last timer is due; 0 if there is none."""
+        return max((timer.when() for timer in self._timers()), default=0.0)
+
+    def until_no_sweep(self) -> float:
+        """Seconds until the next timer that is no `Sweep`; infinite if there is none."""
+        whens = (timer.when() for timer in self._timers() if not _is_sweep(timer))
+        return min(whens, default=math.inf) - self.clock._now
 
     async def settle(self) -> None:
         """Let everything that is ready run until nothing is, without moving the clock."""
@@ -189,3 +291,8 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         while quiet < 2:
             await asyncio.sleep(0)
             quiet = 0 if ready else quiet + 1
+
+
+def _is_sweep(timer: asyncio.TimerHandle) -> bool:
+    callback: Any = timer._callback  # type: ignore[attr-defined]  # asyncio tells nobody
+    return isinstance(getattr(callback, "__self__", None), Sweep)
