@@ -142,7 +142,7 @@ def test_what_is_left_alone(answer, made, options):
 @pytest.mark.parametrize(
     ("method", "fields"),
     [
-        pytest.param("HEAD", [], id="HEAD"),
+        pytest.param("HEAD", [("Range", "bytes=0-9")], id="HEAD"),
         pytest.param("GET", [("Range", "bytes=0-9")], id="a range is asked for"),
     ],
 )
@@ -151,6 +151,32 @@ def test_requests_that_are_not_about_the_whole(answer, method, fields):
     assert is_plain(response)
     assert response.headers["Vary"] == "Accept-Encoding"
     assert response.length == len(TEXT)
+
+
+@pytest.mark.parametrize("accepts", [[GZIP], []])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_head_says_what_get_does(answer, accepts, streamed):
+    """RFC 9110 sections 8.6, 9.3.2: but for a length that only compressing would tell."""
+
+    def made():
+        body = pieces() if streamed else TEXT.encode()
+        return Response(body=body, content_type="text/plain", headers={"ETag": '"v1"'})
+
+    async def pieces():
+        yield TEXT.encode()
+
+    get = answer(made(), *accepts)
+    head = answer(made(), *accepts, method="HEAD")
+    assert head.headers == get.headers
+    assert head.length == (None if accepts or streamed else len(TEXT))
+    assert head.body == b""
+
+
+@pytest.mark.parametrize("name", ["Content-MD5", "Digest", "Content-Digest", "Repr-Digest"])
+@pytest.mark.parametrize("accepts", [[GZIP], []])
+def test_digests_of_plain_bytes_are_not_sent_with_others(answer, name, accepts):
+    response = answer(Response(text=TEXT, headers={name: "sha-256=:AAA=:"}), *accepts)
+    assert (name in response.headers) == (not accepts)
 
 
 def test_a_prepared_response_is_left_alone(answer):

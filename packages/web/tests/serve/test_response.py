@@ -296,6 +296,15 @@ def test_head_of_a_streamed_response_writes_no_content(run, exchange):
     assert made.response.length == 3
 
 
+@pytest.mark.parametrize("size", [0, 10, 100_000])
+def test_head_has_the_type_of_get_whatever_the_size(run, exchange, size):
+    get, head = (
+        sent(run, exchange, Response(body=b"x" * size), method=method) for method in ("GET", "HEAD")
+    )
+    assert head.headers == get.headers
+    assert head.length == get.length == size
+
+
 def test_head_may_announce_what_get_would_send(run, exchange):
     response = Response(headers={"Content-Length": "1234"})
     assert sent(run, exchange, response, method="HEAD").length == 1234

@@ -36,6 +36,10 @@ _NO_CONTENT: Final = frozenset((204, 304))
 """Statuses whose responses never have content (RFC 9110 section 6.4.1)."""
 
 
+_OF_BYTES: Final = (hdrs.CONTENT_MD5, hdrs.DIGEST, hdrs.CONTENT_DIGEST, hdrs.REPR_DIGEST)
+"""Fields about bytes as they are after the content coding: what is said of plain ones goes."""
+
+
 class _CopiedOnUse:
     """Fields of a response that began with shared ones: its own copy, once somebody looks."""
 
@@ -412,7 +416,7 @@ class StreamResponse(HeadersMixin, Items):
         if self._compression:
             await self._begin_compression(request)
         length = self._announced_length()
-        if length != 0 and not self._omit_content and hdrs.CONTENT_TYPE not in headers:
+        if length != 0 and hdrs.CONTENT_TYPE not in headers and self._has_kind():
             headers[hdrs.CONTENT_TYPE] = OCTET_STREAM
         signals = request._prepare_signals
         if signals:
@@ -439,6 +443,10 @@ class StreamResponse(HeadersMixin, Items):
         """
         return False
 
+    def _has_kind(self) -> bool:
+        """Whether it has content, or would have for another method than HEAD, and so a type."""
+        return self._status not in _NO_CONTENT
+
     def _announced_length(self) -> int | None:
         """The size of the content as it will be sent, ``None`` if not known."""
         return None if self._chunked else super().content_length
@@ -463,6 +471,8 @@ class StreamResponse(HeadersMixin, Items):
         if coding is None or coding is ContentCoding.identity:
             return None
         headers[hdrs.CONTENT_ENCODING] = coding.value
+        for name in _OF_BYTES:
+            headers.popall(name, None)
         return coding
 
     async def _begin_compression(self, request: BaseRequest) -> None:

@@ -46,13 +46,15 @@ def compression_middleware(
 
     A response whose content has *min_size* bytes, or a size that is not known, is compressed with
     zstd, br, gzip or deflate, as the client prefers and the process can. Left alone are: what is
-    encoded already, parts of content, answers to ``HEAD`` and to requests for ranges, WebSockets,
+    encoded already, parts of content, answers to requests for ranges, WebSockets,
     ``Cache-Control: no-transform``, and files, which are better kept compressed beside the original
     (see `FileResponse`). A handler that prepares its response itself calls
-    `StreamResponse.enable_compression` itself.
+    `StreamResponse.enable_compression` itself. An answer to ``HEAD`` says what one to ``GET`` would,
+    but for ``Content-Length``, which nobody knows without compressing (RFC 9110 section 8.6).
 
     ``Vary: Accept-Encoding`` is set wherever another client might get another coding. An ETag
-    becomes weak with compression: the bytes are no longer those it stood for.
+    becomes weak with compression: the bytes are no longer those it stood for. Digests of the plain bytes
+    (``Content-Digest`` and its like) are removed.
 
     Do not use it where responses hold secrets beside text that somebody else may choose: the
     size of the compressed whole tells about the secret (BREACH).
@@ -83,8 +85,7 @@ def compression_middleware(
             return
         _vary(response)
         if (
-            request.method == hdrs.METH_HEAD
-            or hdrs.RANGE in request.headers
+            hdrs.RANGE in request.headers
             or choose_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ())) is None
         ):
             return

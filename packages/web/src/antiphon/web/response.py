@@ -73,6 +73,7 @@ class Response(StreamResponse):
     _body: Any = None  # bytes, bytearray, memoryview, Payload or None
     _text: str | None = None
     _compressed: bytes | None = None
+    _coded_unseen = False  # HEAD: what would be compressed, to a size that nobody knows
     _zlib_executor_size: int | None = 4096
     _zlib_executor: Executor | None = None
 
@@ -248,8 +249,11 @@ class Response(StreamResponse):
         self._eof_sent = True
         return True
 
+    def _has_kind(self) -> bool:
+        return self._body is not None and super()._has_kind()
+
     def _announced_length(self) -> int | None:
-        if self._chunked:
+        if self._chunked or self._coded_unseen:
             return None
         body = self._body
         if self._compressed is not None:
@@ -263,10 +267,16 @@ class Response(StreamResponse):
 
     async def _begin_compression(self, request: BaseRequest) -> None:
         if self._body is None or self._chunked or isinstance(self._body, Payload):
+            before = hdrs.CONTENT_ENCODING in self._headers
             await super()._begin_compression(request)
+            after = hdrs.CONTENT_ENCODING in self._headers
+            self._coded_unseen = self._omit_content and after and not before
             return
         coding = self._choose_coding(request)
-        if coding is not None and self._compressed is None:
+        if coding is not None and self._omit_content:
+            self._headers.pop(hdrs.CONTENT_LENGTH, None)
+            self._coded_unseen = True
+        elif coding is not None and self._compressed is None:
             self._headers.pop(hdrs.CONTENT_LENGTH, None)
             compressor = StreamCompressor(
                 coding,
