@@ -7,7 +7,7 @@ import pytest
 
 from antiphon.client import ClientConnectionError, ClientSession, TCPConnector
 
-from .conftest import Leftovers, Peer, Reader, Runner, Writer, listening, until
+from .conftest import DEADLINE, Leftovers, Peer, Reader, Runner, Writer, listening, until
 
 
 class Halves(Peer):
@@ -93,7 +93,7 @@ def test_a_rest_that_does_not_come_is_not_waited_for_for_long(run: Runner) -> No
         async with listening(peer), ClientSession(connector=connector) as session:
             async with session.get(f"http://127.0.0.1:{peer.port}/"):
                 pass
-            # Stands in line until the first is given up.
+            await until(lambda: connector.stats().total == 0, "not given up")
             async with session.get(f"http://127.0.0.1:{peer.port}/") as response:
                 assert await response.read() == b"next"
             assert peer.accepted == 2
@@ -116,6 +116,32 @@ def test_who_stands_in_line_gets_the_slot_at_once(run: Runner) -> None:
             assert connector.stats().active == 0
             async with await second as response:
                 assert await response.read() == b"next"
+        await before.check(peer)
+
+    run(main())
+
+
+@pytest.mark.parametrize("limit", ["limit", "limit_per_host"])
+def test_who_comes_to_stand_in_line_gets_the_slot_at_once(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """Nobody's time limits count while a rest is let past that nobody wants."""
+    monkeypatch.setattr("antiphon.client._drain.DRAIN_TIMEOUT", 100 * DEADLINE)
+
+    async def main() -> None:
+        before = Leftovers()
+        peer = Halves(1000)
+        connector = TCPConnector(limit=1) if limit == "limit" else TCPConnector(limit_per_host=1)
+        async with listening(peer), ClientSession(connector=connector) as session:
+            url = f"http://127.0.0.1:{peer.port}/"
+            response = await session.get(url)
+            response.release()
+            assert connector.stats().active == 1
+            async with asyncio.timeout(DEADLINE):
+                async with session.get(url) as response:
+                    assert await response.read() == b"next"
+            assert peer.accepted == 2
+            assert not connector._yielding
         await before.check(peer)
 
     run(main())

@@ -31,6 +31,8 @@ def begin(flight: "Flight", message: RawResponseMessage, content: StreamReader) 
     flight.drain = flight.flights.loop.create_task(
         _drain(flight, content), name=f"drain {flight.request.url.host}"
     )
+    # Also who comes to stand in line later gets it then: time limits count there.
+    flight.connection.yield_by(flight.abort)
     return True
 
 

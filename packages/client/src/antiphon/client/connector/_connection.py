@@ -69,6 +69,15 @@ class Connection:
         """Whether anybody stands in line for a connection of the same pool."""
         return self._connector.stats().waiting > 0
 
+    def yield_by(self, give_up: Callable[[], None]) -> None:
+        """Call *give_up* when somebody comes to stand in line whom this connection's slot helps.
+
+        Args:
+            give_up: Gives the connection back in the same step.
+        """
+        if self._entry is not None:
+            self._connector._yielding[self._entry] = give_up
+
     def add_callback(self, callback: Callable[[], None] | None) -> None:
         """Call *callback* once when the connection is given back."""
         if callback is not None:

@@ -117,6 +117,7 @@ class BaseConnector(ABC):
         self._made_at = place_of_user()
         self._live = set()  # every connection whose transport is not known to be gone
         self._dialing: set[DialContext] = set()
+        self._yielding: dict[Entry, Callable[[], None]] = {}  # leased, but not needed; oldest first
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._grace_timer: asyncio.TimerHandle | None = None
         # What timers and transports hold: they keep nothing alive.
@@ -317,6 +318,7 @@ class BaseConnector(ABC):
         """Wait for a connection, or for the right to open one (``None``)."""
         future: asyncio.Future[None] = context.loop.create_future()
         waiter = self._pool.wait(context.key, future)
+        self._ask_for_way(waiter)
         try:
             for trace in context.traces:
                 await trace.send_connection_queued_start()
@@ -339,6 +341,15 @@ class BaseConnector(ABC):
         self._pool.replace(entry)
         self._settle()
         return None
+
+    def _ask_for_way(self, waiter: Waiter) -> None:
+        """Have connections given up, until one's slot is for *waiter*, that are not needed."""
+        endpoint = waiter.group.endpoint
+        for entry, give_up in tuple(self._yielding.items()):
+            if waiter.state is not WaiterState.WAITING:
+                return
+            if entry.group.endpoint is endpoint or not endpoint.blocked:
+                give_up()
 
     def _give_up(self, waiter: Waiter) -> None:
         """Leave the line, or give back what was got there; once, however often it is asked for.
@@ -370,6 +381,8 @@ class BaseConnector(ABC):
 
     def _give_back(self, entry: Entry, reusable: bool) -> None:
         pool = self._pool
+        if self._yielding:
+            self._yielding.pop(entry, None)
         loop = self._loop
         if loop is None or loop.is_closed():
             return  # nothing can be closed any more; the transports complain themselves
