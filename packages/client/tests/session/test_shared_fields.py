@@ -110,10 +110,22 @@ def test_fields_that_are_not_allowed_are_refused_every_time(run, origin):
     assert not origin.asked
 
 
-def test_values_that_are_no_text_are_not_taken_for_each_other():
-    shared = SessionHeaders(None, None, {})
-    assert str(shared.complete_with({"A": 1})["A"]) == "1"
-    assert str(shared.complete_with({"A": True})["A"]) == "True"
+@pytest.mark.parametrize("value", [None, b"b", 1, True])
+def test_a_value_that_is_no_text_is_refused_by_name(run, origin, value):
+    async def scenario(session):
+        for method in ("get", "post"):
+            with pytest.raises(TypeError, match="header X-Odd: the value must be str"):
+                await getattr(session, method)(URL_ASKED, headers={"X-Odd": value})
+        with pytest.raises(TypeError, match="header X-Odd"):
+            await session.get(URL_ASKED, proxy="http://p/", proxy_headers={"X-Odd": value})
+        session.headers["X-Late"] = value
+        with pytest.raises(TypeError, match="header X-Late"):
+            await session.get(URL_ASKED)
+
+    run(scenario)
+    assert not origin.asked
+    with pytest.raises(TypeError, match="header X-Odd"):
+        SessionHeaders({"X-Odd": value}, None, {})
 
 
 def test_own_fields_follow_redirects_and_credentials_do_not(run, origin, memory):

@@ -7,14 +7,14 @@ at it again.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final, final
+from typing import Final, cast, final
 
 from multidict import CIMultiDict, getversion, istr
 
 from antiphon.core import hdrs
 from antiphon.core.typedefs import LooseHeaders
 
-__all__ = ("SessionHeaders",)
+__all__ = ("SessionHeaders", "require_text")
 
 _MAX_SHARED: Final = 32
 """Sets of fields kept; programs that make up new ones for every call get none of it."""
@@ -41,7 +41,7 @@ class SessionHeaders:
         skipped: Iterable[str] | None,
         automatic: Mapping[str, str],
     ) -> None:
-        self.fields: CIMultiDict[str] = CIMultiDict(headers or ())
+        self.fields: CIMultiDict[str] = require_text(CIMultiDict(headers or ()))
         """The session's own."""
         self.skipped = frozenset(istr(name) for name in skipped or ())
         """Names of fields not to be added by themselves."""
@@ -64,7 +64,7 @@ class SessionHeaders:
         if version != self._version:
             self._version = version
             self._shared.clear()
-            self._complete = self._completed(CIMultiDict(self.fields))
+            self._complete = self._completed(require_text(CIMultiDict(self.fields)))
         return self._complete
 
     def complete_with(self, headers: LooseHeaders) -> CIMultiDict[str] | None:
@@ -110,7 +110,7 @@ class SessionHeaders:
             for name in set(added):
                 result.popall(name, None)
             result.extend(added)
-        return result
+        return require_text(result)
 
     def not_automatic(self, names: Iterable[str] | None) -> Iterable[str]:
         """Return the names of fields not to be added by themselves, *names* among them."""
@@ -123,3 +123,15 @@ class SessionHeaders:
             if name not in headers and name not in self.skipped:
                 headers.add(name, value)
         return headers
+
+
+def require_text(headers: CIMultiDict[str]) -> CIMultiDict[str]:
+    """Return *headers*.
+
+    Raises:
+        TypeError: A value is no text: ``None`` would be sent as the word, bytes as their repr.
+    """
+    for name, value in headers.items():
+        if not isinstance(cast(object, value), str):
+            raise TypeError(f"header {name!s}: the value must be str, not {type(value).__name__}")
+    return headers

@@ -29,6 +29,7 @@ from antiphon.core.typedefs import LooseHeaders, Query, StrOrURL
 
 from . import _cookies
 from ._content import MAX_SINGLE_WRITE, NO_CONTENT, ContentPlan, payload_of
+from ._session_headers import require_text
 from ._target import Target, resolve, with_params
 from .connector.key import ConnectionKey
 from .options import LooseCookies, RequestOptions, SSLOption
@@ -337,7 +338,7 @@ class ClientRequest:
                 raise ValueError("proxy_auth must come with a proxy")
             self.proxy = self.proxy_auth = self.proxy_headers = None
             return
-        fields: CIMultiDict[str] = CIMultiDict(proxy_headers or ())
+        fields: CIMultiDict[str] = require_text(CIMultiDict(proxy_headers or ()))
         value: str | None = None
         if proxy_auth is not None:
             if not isinstance(proxy_auth, BasicAuth):
