@@ -86,7 +86,8 @@ class FormData:
             content_type: Media type of *value*; makes the form multipart.
             filename: Name of a file, by default that of the file *value*; makes the form
                 multipart.
-            content_transfer_encoding: Obsolete (ANT-0016).
+            content_transfer_encoding: Obsolete (ANT-0016): makes the form multipart, and is
+                not sent (RFC 7578 section 4.7): nothing would encode the content so.
 
         Raises:
             TypeError: An argument is of the wrong type.
@@ -114,7 +115,6 @@ class FormData:
         if content_transfer_encoding is not None:
             _require_text("content_transfer_encoding", content_transfer_encoding)
             warn_deprecated("ANT-0016")
-            headers[hdrs.CONTENT_TRANSFER_ENCODING] = content_transfer_encoding
             self._is_multipart = True
         self._fields.append(_Field(name, value, headers, filename))
 
@@ -161,8 +161,6 @@ class FormData:
         writer = MultipartWriter("form-data")
         for field in self._fields:
             part = writer.append_payload(self._part(field))
-            # A writer of forms refuses a transfer encoding; who still asks for one has encoded
-            # the value already.
             part.headers.update(field.headers)
         return writer
 
