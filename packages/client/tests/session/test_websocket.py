@@ -273,8 +273,14 @@ def test_receiving_in_time():
     async def scenario(session, address):
         timeout = ClientWSTimeout(ws_receive=0.01)
         async with session.ws_connect(f"ws://{address}/", timeout=timeout) as websocket:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError, match=r"Timeout on ws_receive=0\.01 s"):
                 await websocket.receive()
+            with pytest.raises(TimeoutError, match=r"Timeout on ws_receive=0\.01 s"):
+                async for _ in websocket:
+                    pass
+            with pytest.raises(TimeoutError, match=r"Timeout on ws_receive=0\.01 s"):
+                async for _ in websocket.receive_fragments():
+                    pass
             await websocket.send_str("still here")
             assert await websocket.receive_str(timeout=5) == "still here"
 

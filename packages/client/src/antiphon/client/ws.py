@@ -298,7 +298,11 @@ class ClientWebSocketResponse:
             TimeoutError: Nothing came in time; the connection stays as it is.
             RuntimeError: Another task receives.
         """
-        return await self._channel.receive(timeout or self._timeout.ws_receive)
+        limit = timeout or self._timeout.ws_receive
+        try:
+            return await self._channel.receive(limit)
+        except TimeoutError as exc:
+            raise _nothing_received(limit, exc) from exc
 
     async def receive_str(self, *, timeout: float | None = None) -> str:
         """Return the next message, which has to be text.
@@ -342,7 +346,11 @@ class ClientWebSocketResponse:
             WSMessageTypeError: There is no message: the connection ends.
         """
         while True:
-            piece = await self._channel.receive_fragment(timeout or self._timeout.ws_receive)
+            limit = timeout or self._timeout.ws_receive
+            try:
+                piece = await self._channel.receive_fragment(limit)
+            except TimeoutError as exc:
+                raise _nothing_received(limit, exc) from exc
             if not isinstance(piece, Fragment):
                 raise WSMessageTypeError(f"Received {piece.type!r} instead of a message")
             yield piece.data
@@ -352,7 +360,8 @@ class ClientWebSocketResponse:
     def __aiter__(self) -> AsyncIterator[WSMessage]:
         if type(self) is not ClientWebSocketResponse:
             return self  # a subclass may see to `receive`
-        self._channel.iteration_timeout = self._timeout.ws_receive
+        if self._timeout.ws_receive is not None:
+            return self  # `receive` says what took too long
         return self._channel  # without a step in between
 
     async def __anext__(self) -> WSMessage:
@@ -394,3 +403,7 @@ class ClientWebSocketResponse:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._response.url} {self._channel!r}>"
+
+
+def _nothing_received(limit: float | None, exc: TimeoutError) -> TimeoutError:
+    return exc if exc.args else TimeoutError(f"Timeout on ws_receive={limit} s")
