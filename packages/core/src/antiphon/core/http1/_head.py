@@ -503,6 +503,9 @@ def examine_fields(
     size = 0
     last = len(lines) - 1
     for index, line in enumerate(lines):
+        if index >= max_count and line and line != b"\r":
+            # Whatever else may be wrong with it: of an incomplete line that is not known yet.
+            raise TooManyFields(max_count)
         room = max_size - size
         size += len(line) + 2
         limit = max_field if max_field < room else room
@@ -514,8 +517,6 @@ def examine_fields(
             if NEVER_IN_HEAD.search(line):
                 raise InvalidHeader(line)
             return
-        if index >= max_count:
-            raise TooManyFields(max_count)
         if not FIELD_LINE.fullmatch(line):
             raise InvalidHeader(line)
     if size + 2 > max_size:
