@@ -455,6 +455,49 @@ def test_handlers_are_cancelled_when_the_time_is_up(run, caplog):
     assert "1 handler is cancelled" in caplog.text
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["cancelled", "ends by itself"])
+def test_cleanup_comes_after_shielded_handlers(run, caplog, ends):
+    caplog.set_level(logging.INFO, "antiphon.server")
+    order = []
+
+    async def test():
+        arrived, stopping = asyncio.Event(), asyncio.Event()
+
+        async def work(request):
+            arrived.set()
+            try:
+                await (stopping if ends else asyncio.Event()).wait()
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                order.append("ended")
+            except asyncio.CancelledError:
+                order.append("cancelled")
+                raise
+            return Response()
+
+        async def shutdown(app):
+            stopping.set()
+
+        async def cleanup(app):
+            order.append("cleanup")
+
+        app = Application()
+        app.router.add_get("/", work, disconnect="shield")
+        app.on_shutdown.append(shutdown)
+        app.on_cleanup.append(cleanup)
+        runner = AppRunner(app, shutdown_timeout=30 if ends else 0)
+        site = await started(runner)
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(GET)
+        await arrived.wait()
+        await runner.cleanup()
+        writer.close()
+
+    run(test)
+    assert order == ["ended" if ends else "cancelled", "cleanup"]
+    assert ("1 shielded handler is cancelled" in caplog.text) == (not ends)
+
+
 def test_hurry_cuts_the_wait_short(run):
     async def test():
         arrived = asyncio.Event()

@@ -289,6 +289,19 @@ class RequestHandler:
         finally:
             exchange.remove_disconnect_callback(cancel)
 
+    async def wait_shielded(self, timeout: float | None) -> int:
+        """Wait for shielded handlers, at most *timeout* seconds; return how many are left."""
+        if self._shielded:
+            await asyncio.wait(tuple(self._shielded), timeout=timeout)
+        return sum(not task.done() for task in self._shielded)
+
+    def cancel_shielded(self) -> int:
+        """Cancel the shielded handlers: the server stops. Returns how many there were."""
+        running = [task for task in self._shielded if not task.done()]
+        for task in running:
+            task.cancel()
+        return len(running)
+
     def _log_abandoned(self, task: "asyncio.Task[StreamResponse]") -> None:
         exc = None if task.cancelled() else task.exception()
         if exc is not None and not isinstance(exc, HTTPException) and not is_peer_fault(exc):

@@ -7,7 +7,8 @@ A stop has phases, each logged with counts:
    (`ServerTimeouts.stop_idle`), because its next request may be on its way;
 3. each answer that begins from now on says that its connection ends; content goes on being read;
 4. ``on_shutdown`` runs, WebSockets are closed with 1001;
-5. after ``shutdown_timeout`` handlers are cancelled, and two seconds later cut off;
+5. after ``shutdown_timeout`` handlers are cancelled, shielded ones as well, and two seconds later
+   cut off;
 6. cleanup runs, whatever happened before.
 """
 

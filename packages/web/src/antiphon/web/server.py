@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from antiphon.core.aio.server import HttpServer
 from antiphon.core.http import SERVER_SOFTWARE
@@ -22,6 +22,10 @@ __all__ = ("Server", "counted")
 def counted(count: int, noun: str) -> str:
     """Such as ``1 request`` or ``2 requests``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+# Seconds that shielded handlers have for their cleanup, as others have.
+_AFTER_CANCEL: Final = 2.0
 
 
 class Server:
@@ -134,11 +138,12 @@ class Server:
     async def shutdown(self, timeout: float | None = None) -> None:
         """Wait until every request is answered, at most *timeout* seconds; then give them up.
 
-        Handlers are cancelled then and have two seconds for their cleanup before the
-        connections are aborted.
+        Handlers are cancelled then, shielded ones as well, and have two seconds for their cleanup
+        before the connections are aborted.
         """
         self.pre_shutdown()
-        drain = asyncio.ensure_future(self._http.wait_drained(timeout))
+        handler = self.request_handler
+        drain = asyncio.ensure_future(self._wait_all(timeout))
         if await self.wait_or_hurry(drain, timeout) and drain.result():
             self.tell("Stopping: all requests are answered")
         elif active := self._http.active:
@@ -147,7 +152,22 @@ class Server:
                 counted(active, "handler"),
                 "is" if active == 1 else "are",
             )
+        if shielded := handler.cancel_shielded():
+            self.logger.warning(
+                "Stopping: %s %s cancelled",
+                counted(shielded, "shielded handler"),
+                "is" if shielded == 1 else "are",
+            )
         await self._http.shutdown(0)
+        if left := await handler.wait_shielded(_AFTER_CANCEL if shielded else 0):
+            self.logger.warning("Stopping: %s did not stop", counted(left, "shielded handler"))
+
+    async def _wait_all(self, timeout: float | None) -> bool:
+        """Wait until no connection is left, nor a shielded handler; return whether that is so."""
+        if not await self._http.wait_drained(timeout):
+            return False
+        # Whoever waits for this keeps the time.
+        return not await self.request_handler.wait_shielded(None)
 
     async def wait_or_hurry(self, work: "asyncio.Future[Any]", timeout: float | None) -> bool:
         """Wait for *work*, at most *timeout* seconds and not after `hurry`.
