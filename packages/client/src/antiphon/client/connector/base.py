@@ -21,6 +21,7 @@ from ..errors import ClientConnectionError
 from ..options import DEFAULT_TIMEOUT, ClientTimeout
 from ._connection import Closing, Connection
 from ._dial import ConnectionTrace, DialContext
+from ._limits import limits_of_hosts, require_count, require_seconds
 from ._pool import Entry, Pool, PoolLimits, PoolStats, Waiter, WaiterState
 from .key import ConnectionKey
 
@@ -56,7 +57,9 @@ class BaseConnector(ABC):
         force_close: Use every connection once.
         limit: Connections in all, idle ones included; 0 or ``None`` for any number.
         limit_per_host: Connections to one (host, port, TLS or not); 0 for any number.
-        limits_by_host: Exceptions to *limit_per_host*, by ``"host"`` or ``"host:port"``.
+        limits_by_host: Exceptions to *limit_per_host*, by ``"host"``, ``"host:port"`` or
+            ``"scheme://host[:port]"``, IPv6 in brackets where a port follows; a scheme stands
+            for its port, and a port counts before a host alone. Case does not matter.
         max_age: Seconds after which a connection takes no further request. Up to a tenth
             less for some, so that not all are remade at once.
         max_uses: Requests after which a connection takes no further one; likewise.
@@ -65,7 +68,9 @@ class BaseConnector(ABC):
         timeout_ceil_threshold: Accepted as aiohttp documents it; time limits are not rounded.
 
     Raises:
-        ValueError: *keepalive_timeout* together with *force_close*.
+        ValueError: *keepalive_timeout* together with *force_close*; a negative limit; a key of
+            *limits_by_host* that no connection can match.
+        TypeError: A limit is no number.
     """
 
     allowed_protocol_schema_set: frozenset[str] = frozenset(("", "http", "https", "ws", "wss"))
@@ -96,6 +101,15 @@ class BaseConnector(ABC):
             warn_deprecated("ANT-0004")
         if enable_cleanup_closed is not None:
             warn_deprecated("ANT-0026")
+        for name, count in (
+            ("limit", limit),
+            ("limit_per_host", limit_per_host),
+            ("max_uses", max_uses),
+        ):
+            require_count(name, count)
+        require_seconds("max_age", max_age)
+        if keepalive_timeout is not UNSET:
+            require_seconds("keepalive_timeout", keepalive_timeout)
         if force_close:
             if keepalive_timeout is not None and keepalive_timeout is not UNSET:
                 raise ValueError("keepalive_timeout cannot be set if force_close is True")
@@ -106,7 +120,7 @@ class BaseConnector(ABC):
             PoolLimits(
                 limit=limit or 0,
                 limit_per_host=limit_per_host or 0,
-                limits_by_host=dict(limits_by_host or {}),
+                limits_by_host=limits_of_hosts(limits_by_host or {}),
                 keepalive_timeout=keepalive_timeout,
                 max_age=max_age,
                 max_uses=max_uses,

@@ -17,6 +17,7 @@ from ..resolver import AbstractResolver, DefaultResolver, ResolveResult, socket_
 from ._dial import DialContext
 from ._dns import HostCache
 from ._handshake import over_socket
+from ._limits import require_seconds
 from .base import UNSET, BaseConnector, Unset
 from .proxy import open_tunnel, proxy_context
 
@@ -106,6 +107,10 @@ class TCPConnector(BaseConnector):
         )
         if ssl_shutdown_timeout is not UNSET:
             warn_deprecated("ANT-0015")
+        require_seconds("happy_eyeballs_delay", happy_eyeballs_delay)
+        require_seconds("ttl_dns_cache", ttl_dns_cache)
+        if resolver is not None:
+            _require_resolver(resolver)
         if dns_cache_max_size < 1:
             raise ValueError(f"dns_cache_max_size must be positive, not {dns_cache_max_size!r}")
         self._proxy_ssl = None if proxy_ssl is None else ssl_option(proxy_ssl)
@@ -209,6 +214,11 @@ class TCPConnector(BaseConnector):
         await super()._wait_closed()
         if self._owns_resolver:
             await self._resolver.close()
+
+
+def _require_resolver(resolver: object) -> None:
+    if isinstance(resolver, type) or not callable(getattr(resolver, "resolve", None)):
+        raise TypeError(f"resolver must be an AbstractResolver, not {resolver!r}")
 
 
 def _addr_info(address: ResolveResult) -> AddrInfoType:
