@@ -554,3 +554,14 @@ def test_the_jar_of_a_session_stays_the_same(run):
         assert session.cookie_jar is kept
 
     run(scenario)
+
+
+def test_a_forgotten_await_is_named(run, origin):
+    async def scenario(session):
+        context = session.get("http://h/")
+        with pytest.raises(AttributeError, match="'status': it is no response yet, await it"):
+            _ = context.status
+        async with context as response:
+            assert response.status == 200
+
+    run(scenario)

@@ -41,6 +41,14 @@ class RequestContext(Generic[_T]):
     def __await__(self) -> Generator[Any, None, _T]:
         return self._coroutine.__await__()
 
+    if not TYPE_CHECKING:  # a checker would take any name for known
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}: it is no response "
+                "yet, await it or use it with 'async with'"
+            )
+
     async def __aenter__(self) -> _T:
         self._result = result = await self._coroutine
         await result.__aenter__()

@@ -275,7 +275,8 @@ class RequestOptions:
     allow_redirects: bool = True
     """Follow redirects."""
     max_redirects: int = 10
-    """Redirects to follow; 0 or less follows any number."""
+    """Redirects in a row at which `TooManyRedirects` is raised: one less is followed. 0 or less
+    follows any number."""
     compress: str | bool | None = None
     """Compress the content: the name of a coding, or ``True`` for deflate."""
     chunked: bool | None = None
