@@ -25,6 +25,23 @@ _FOREIGN_MARKS: Final = {"asyncio": "asyncio", "anyio": "anyio", "trio": "trio"}
 """Marks by which tests say that another plugin runs them, and that plugin's name."""
 
 
+def seconds_of(value: Any) -> float | None:
+    """Return a time limit of so many seconds: positive, or ``None``, that is none, for 0.
+
+    Raises:
+        ValueError: That is no number, or a negative one.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        seconds = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"a number of seconds is wanted, not {value!r}") from None
+    if not seconds >= 0:
+        raise ValueError(f"a number of seconds is 0 (no limit) or more, not {value!r}")
+    return seconds or None
+
+
 def _is_async_fixture(func: Any) -> bool:
     return inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
 
@@ -167,17 +184,37 @@ class Loops:
 
     def run_test(self, item: pytest.Function) -> None:
         """Run the coroutine function of *item* to its end."""
+        __tracebackhide__ = True
+        timeout = self._timeout_of(item)
         lease = self.lease()
         try:
             names = item._fixtureinfo.argnames
             arguments = {name: item.funcargs[name] for name in names}
-            lease.runner.run(item.obj(**arguments), timeout=self._timeout_of(item), is_test=True)
+            value = lease.runner.run(item.obj(**arguments), timeout=timeout, is_test=True)
         finally:
             lease.release()
+        if value is not None:
+            pytest.fail(
+                f"{item.nodeid} returned {value!r}, and a test returns None: "
+                "was `assert` meant instead of `return`?",
+                pytrace=False,
+            )
 
     def _timeout_of(self, item: pytest.Item) -> float | None:
         mark = item.get_closest_marker("antiphon_timeout")
-        return float(mark.args[0]) if mark is not None and mark.args else self.timeout
+        if mark is None:
+            return self.timeout
+        values = [*mark.args, *mark.kwargs.values()]
+        if len(values) != 1 or not set(mark.kwargs) <= {"seconds"}:
+            pytest.fail(
+                f"{item.nodeid}: antiphon_timeout takes one argument, the seconds that the test "
+                f"may take, and was given {len(values)}",
+                pytrace=False,
+            )
+        try:
+            return seconds_of(values[0])
+        except ValueError as exc:
+            pytest.fail(f"{item.nodeid}: antiphon_timeout: {exc}", pytrace=False)
 
     # -- fixtures
 
@@ -199,6 +236,7 @@ class Loops:
     def _bridge(self, function: Callable[..., Any], scope: str) -> Callable[..., Iterator[Any]]:
         @functools.wraps(function)
         def bridge(**arguments: Any) -> Iterator[Any]:
+            __tracebackhide__ = True
             lease = self.lease(fixture_scope=scope)
             try:
                 if inspect.isasyncgenfunction(function):
@@ -224,6 +262,7 @@ def _rebound(function: Any, request: Any) -> Any:
 
 
 async def _first(generator: Any) -> Any:
+    __tracebackhide__ = True
     try:
         return await anext(generator)
     except StopAsyncIteration:
@@ -231,6 +270,7 @@ async def _first(generator: Any) -> Any:
 
 
 async def _rest(generator: Any, function: Any) -> None:
+    __tracebackhide__ = True
     try:
         await anext(generator)
     except StopAsyncIteration:

@@ -7,6 +7,7 @@ task group, a timeout or any other asynchronous context manager around its ``yie
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar, final
 
@@ -90,6 +91,7 @@ class LoopRunner:
             TestTimeoutError: It took too long.
             RuntimeError: This was called from within the loop.
         """
+        __tracebackhide__ = True
         if asyncio._get_running_loop() is not None:
             coroutine.close()
             raise RuntimeError(
@@ -117,8 +119,10 @@ class LoopRunner:
         return value
 
     def _spin(self, job: _Job, timeout: float | None) -> None:
+        __tracebackhide__ = True
         report: list[str] = []
         timer = None
+        begun = time.monotonic()
         task = self._task
         assert task is not None
         if timeout is not None:
@@ -139,8 +143,15 @@ class LoopRunner:
             raise TestTimeoutError(
                 f"took longer than {timeout:g} seconds. What every task was doing:\n\n{report[0]}"
             )
+        taken = time.monotonic() - begun
+        if timeout is not None and taken > timeout and job.error is None:
+            raise TestTimeoutError(
+                f"took longer than {timeout:g} seconds, namely {taken:.3f}: it could not be "
+                "stopped before, since it held the event loop up (with time.sleep()?)"
+            )
 
     def _until_done(self, job: _Job) -> None:
+        __tracebackhide__ = True
         while not job.done:
             if self._given_up:
                 return
@@ -163,6 +174,7 @@ class LoopRunner:
 
     async def _serve(self) -> None:
         """Run job after job, all in this task."""
+        __tracebackhide__ = True
         task = asyncio.current_task()
         assert task is not None
         while True:

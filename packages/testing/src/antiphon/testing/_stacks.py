@@ -5,9 +5,11 @@ import gc
 import traceback
 from collections.abc import Iterable
 from types import AsyncGeneratorType, FrameType
-from typing import Any
+from typing import Any, Final
 
 __all__ = ("describe_task", "describe_tasks", "innermost_frame")
+
+_SLEEP: Final = asyncio.sleep.__code__
 
 
 def describe_tasks(tasks: "Iterable[asyncio.Task[Any]]") -> str:
@@ -59,6 +61,9 @@ def _awaited(task: "asyncio.Task[Any]") -> str:
     if task.done():
         return "nothing: it is done"
     waiter = getattr(task, "_fut_waiter", None)
+    frame = innermost_frame(task)
+    if frame is not None and frame.f_code is _SLEEP:
+        return _timer_of(frame, task.get_loop())
     if waiter is None:
         return "its turn"
     if isinstance(waiter, asyncio.Task):
@@ -68,6 +73,14 @@ def _awaited(task: "asyncio.Task[Any]") -> str:
         names = (child.get_name() for child in children if isinstance(child, asyncio.Task))
         return "tasks " + ", ".join(sorted(names))
     return "a future that nobody has set" + _made_at(waiter)
+
+
+def _timer_of(sleep: FrameType, loop: asyncio.AbstractEventLoop) -> str:
+    handle = sleep.f_locals.get("h")
+    if handle is None:
+        return "its turn"
+    left = handle.when() - loop.time()
+    return f"a timer: sleeps until {handle.when():.3f} s of the loop's time, {left:.3f} s from now"
 
 
 def _made_at(future: Any) -> str:

@@ -1,9 +1,10 @@
 """The client of a test server: paths instead of URLs, and everything closed in the end."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, final
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, final
 
 from yarl import URL
 
@@ -81,6 +82,9 @@ class TestClient:
 
     __test__ = False  # pytest should not collect it
 
+    _closed = False  # for the representation of one that is half made
+    _server: BaseTestServer
+
     def __init__(
         self,
         server: "BaseTestServer | Application",
@@ -103,7 +107,8 @@ class TestClient:
             if server.started:
                 raise ValueError(f"{server!r} was started already")
             server.transport = transport
-        self._server: Final = server
+        self._server = server
+        _check_session_arguments(kwargs)
         self._cookie_jar = CookieJar(unsafe=True) if cookie_jar is None else cookie_jar
         self._session_kwargs = kwargs
         self._session: ClientSession | None = None
@@ -253,4 +258,14 @@ class TestClient:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        return f"<{type(self).__name__} {state} {self._server!r}>"
+        return f"<{type(self).__name__} {state} {getattr(self, '_server', None)!r}>"
+
+
+def _check_session_arguments(kwargs: dict[str, Any]) -> None:
+    """Refuse at once what `ClientSession`, which is made later, would refuse."""
+    if not kwargs:
+        return
+    try:
+        inspect.signature(ClientSession).bind(**kwargs)
+    except TypeError as exc:
+        raise TypeError(f"ClientSession, which gets the client's arguments, {exc}") from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ._async_items import Loops, foreign_runner, is_ours
+from ._async_items import Loops, foreign_runner, is_ours, seconds_of
 from .ports import unused_port as _unused_port
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--antiphon-timeout",
-        type=float,
         metavar="SECONDS",
-        help="fail an asynchronous test or fixture that takes longer, with the stack of every task",
+        help="fail an asynchronous test or fixture that takes longer, with the stack of every "
+        "task; 0, the default, is no limit",
     )
 
     group.addoption(
@@ -71,8 +71,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LOOPS] = Loops(
         _factories(_option(config, "--antiphon-loop")),
         debug=_option(config, "--antiphon-debug"),
-        timeout=_option(config, "--antiphon-timeout"),
+        timeout=_timeout(_option(config, "--antiphon-timeout")),
     )
+
+
+def _timeout(option: str | None) -> float | None:
+    try:
+        return None if option is None else seconds_of(option)
+    except ValueError as exc:
+        raise pytest.UsageError(f"--antiphon-timeout: {exc}") from None
 
 
 def _option(config: pytest.Config, name: str) -> Any:  # Any: as the option says
@@ -167,7 +174,16 @@ def _paused(guard: "LeakGuard | None") -> AbstractContextManager[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if not is_ours(pyfuncitem) or not inspect.iscoroutinefunction(pyfuncitem.obj):
+    __tracebackhide__ = True
+    if not is_ours(pyfuncitem):
+        return None
+    if inspect.isasyncgenfunction(pyfuncitem.obj):
+        pytest.fail(
+            f"{pyfuncitem.nodeid} contains `yield`, which makes it an asynchronous generator: "
+            "only fixtures yield, a test awaits and returns nothing",
+            pytrace=False,
+        )
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     pyfuncitem.config.stash[_LOOPS].run_test(pyfuncitem)
     return True
@@ -183,12 +199,23 @@ def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
     if foreign == "asyncio":
         yield _loop_of_pytest_asyncio(request)
         return
+    if _has_a_loop_of_anyio(request):
+        raise RuntimeError(
+            "the fixture loop cannot give the event loop of a test that anyio runs: "
+            "ask asyncio.get_running_loop() in the test"
+        )
     lease = request.config.stash[_LOOPS].lease()
     try:
         asyncio.set_event_loop(lease.runner.loop)
         yield lease.runner.loop
     finally:
         lease.release()
+
+
+def _has_a_loop_of_anyio(request: pytest.FixtureRequest) -> bool:
+    """Whether anyio runs the test, on a loop that nobody else can have before it runs."""
+    test = getattr(request.node, "obj", None)
+    return inspect.iscoroutinefunction(test) and foreign_runner(request.node) in {"anyio", "trio"}
 
 
 def _loop_of_pytest_asyncio(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoop:
@@ -277,10 +304,12 @@ def antiphon_blocked_loop(loop: asyncio.AbstractEventLoop) -> "Iterator[BlockedL
 
 
 @pytest.fixture
-def antiphon_clock(loop: asyncio.AbstractEventLoop) -> "VirtualClock":
+def antiphon_clock(request: pytest.FixtureRequest) -> "VirtualClock":
     """The virtual clock of this test's loop: time jumps when nothing else is left to do."""
     from .clock import VirtualClockLoop
 
+    elsewhere = _has_a_loop_of_anyio(request)
+    loop = None if elsewhere else request.getfixturevalue("loop")
     if not isinstance(loop, VirtualClockLoop):
         raise RuntimeError(
             "antiphon_clock needs a loop of its own: not one of another plugin, nor that of "

@@ -62,8 +62,6 @@ class BaseTestServer(abc.ABC):
         faults: FaultPlan | None = None,
         **kwargs: Any,  # Any: options of the server, checked where they are used
     ) -> None:
-        if transport not in {"socket", "memory"}:
-            raise ValueError(f"transport is 'socket' or 'memory', not {transport!r}")
         self.scheme = scheme
         """``"http"`` or ``"https"``; known once the server is started."""
         self.host = host
@@ -85,6 +83,9 @@ class BaseTestServer(abc.ABC):
         """Where connections come in when ``transport`` is ``"memory"``."""
         self._kwargs = kwargs
         self._closed = False
+        # Last: a traceback shows what is half made, too.
+        if transport not in {"socket", "memory"}:
+            raise ValueError(f"transport is 'socket' or 'memory', not {transport!r}")
 
     @property
     def started(self) -> bool:
