@@ -565,3 +565,13 @@ def test_a_forgotten_await_is_named(run, origin):
             assert response.status == 200
 
     run(scenario)
+
+
+@pytest.mark.parametrize("name", ["", "a b"])
+def test_a_name_that_no_cookie_has_is_refused(run, origin, name):
+    async def scenario(session):
+        with pytest.raises(ValueError, match="not a cookie's name"):
+            await session.get("http://h/", cookies={name: "v"})
+
+    run(scenario)
+    assert not origin.asked

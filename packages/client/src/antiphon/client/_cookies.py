@@ -44,5 +44,7 @@ def _pairs(cookies: LooseCookies, *, quote: bool) -> dict[str, str]:
         elif isinstance(value, Morsel):
             pairs[value.key] = value.coded_value
         else:
+            if not name or " " in name:
+                raise ValueError(f"not a cookie's name: {name[:100]!r}")
             pairs[name] = quote_cookie_value(str(value)) if quote else str(value)
     return pairs
