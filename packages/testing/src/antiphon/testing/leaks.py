@@ -7,6 +7,7 @@ threads, processes, and files, temporary and other, each with the line that made
 import asyncio
 import contextlib
 import functools
+import itertools
 import os
 import stat
 import subprocess
@@ -20,10 +21,11 @@ from typing import Any, Final, final
 
 import attrs
 
-from antiphon.client import ClientResponse, ClientSession
+from antiphon.client import BaseConnector, ClientResponse, ClientSession
 
 from ._blocked import BlockedLoopReporter
 from .client import TestClient
+from .server import BaseTestServer
 from .transport import MemoryConnection
 
 __all__ = ("BlockedLoopReporter", "Leak", "LeakGuard")
@@ -31,7 +33,22 @@ __all__ = ("BlockedLoopReporter", "Leak", "LeakGuard")
 _STDLIB: Final = sysconfig.get_paths()["stdlib"]
 _OURS: Final = f"{os.sep}antiphon{os.sep}"
 _PLACES: Final = ("client", "web", "core", "testing")
+_NUMBERS: Final = itertools.count()
 _DESCRIPTORS: Final = "/proc/self/fd"
+_UNKNOWN: Final = "an unknown place"
+_PACKAGES: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_HAPPY_EYEBALLS: Final = f"{os.sep}aiohappyeyeballs{os.sep}"
+_CLIENT: Final = f"{_OURS}client{os.sep}"
+_TEST_CLIENT: Final = f"{_OURS}testing{os.sep}client.py"
+_TEST_SERVER: Final = f"{_OURS}testing{os.sep}server.py"
+_OWNERS: Final = {
+    "socket": (_CLIENT, _TEST_SERVER),
+    "connection": (_CLIENT,),
+    "session": (_TEST_CLIENT,),
+    "connector": (f"{_CLIENT}session.py", _TEST_CLIENT),
+}
+"""Files of those that own what they make, by kind."""
+
 _DELETED: Final = " (deleted)"
 """How the system marks the name of a file that has none any more, or never had."""
 
@@ -42,7 +59,8 @@ class Leak:
     """One thing that was left behind."""
 
     kind: str
-    """``"session"``, ``"response"``, ``"socket"``, ``"connection"`` (in memory), ``"task"``,
+    """``"client"``, ``"server"``, ``"session"``, ``"connector"``, ``"response"``,
+    ``"socket"``, ``"connection"`` (in memory), ``"task"``,
     ``"thread"``, ``"process"``, ``"temporary file"`` or ``"file"`` (open, but not temporary)."""
     what: str
     """The thing, as it shows itself."""
@@ -54,20 +72,55 @@ class Leak:
 
 
 def place_of_user() -> str:
-    """Name the innermost line on the stack that is neither ours nor the standard library's."""
+    """Name the innermost line on the stack that is of the test's or the user's own code.
+
+    Where there is none, as in a task of a library, it is the line that made the task.
+    """
+    frame = _own_frames()[1]
+    if frame is not None:
+        return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
+    made_at: str = getattr(task, "_antiphon_made_at", None) or _UNKNOWN
+    return made_at
+
+
+def _own_frames() -> tuple[list[FrameType], FrameType | None]:
+    """Return the frames of libraries inside of the user's innermost one, and that one, if any."""
     frame: FrameType | None = sys._getframe(1)
-    last = "an unknown place"
+    inside: list[FrameType] = []
     while frame is not None:
         name = frame.f_code.co_filename
+        if f"{os.sep}_pytest{os.sep}" in name:
+            break  # who calls pytest made nothing
         if not _is_library(name):
-            return f"{name}:{frame.f_lineno}"
-        last = f"{name}:{frame.f_lineno}"
+            return inside, frame
+        inside.append(frame)
         frame = frame.f_back
-    return last
+    return inside, None
+
+
+def _has_owner(kind: str) -> bool:
+    """Whether what is made now belongs to something that is noted itself.
+
+    That is the session or the client of a connection, the server of a socket that listens or
+    was accepted. They may be wider than this test, and keep it for the next one.
+    """
+    owners = _OWNERS.get(kind)
+    if owners is None:
+        return False
+    inside, user = _own_frames()
+    if any(owner in frame.f_code.co_filename for frame in inside for owner in owners):
+        return True
+    if kind != "socket" or user is not None:
+        return False
+    return any(
+        frame.f_code.co_name == "_accept_connection" or _HAPPY_EYEBALLS in frame.f_code.co_filename
+        for frame in inside
+    )
 
 
 def _is_library(filename: str) -> bool:
-    if filename.startswith(("<", _STDLIB)):
+    if filename.startswith(("<", _STDLIB)) or any(part in filename for part in _PACKAGES):
         return True
     return any(f"{_OURS}{package}{os.sep}" in filename for package in _PLACES)
 
@@ -83,6 +136,7 @@ class LeakGuard:
     _installed = False
 
     def __init__(self) -> None:
+        self._number = next(_NUMBERS)
         self._objects: list[tuple[str, Any, str]] = []
         self._tasks: list[Leak] = []
         self._responses: list[Leak] = []
@@ -113,7 +167,7 @@ class LeakGuard:
         for thread in set(threading.enumerate()) - self._threads:
             thread.join(0.2)  # one that is about to end is no leak
             if thread.is_alive():
-                place = self._thread_places.get(id(thread), "an unknown place")
+                place = self._thread_places.get(id(thread), _UNKNOWN)
                 leaks.append(Leak("thread", repr(thread), place))
         self._objects.clear()
         self._thread_places.clear()
@@ -157,6 +211,8 @@ class LeakGuard:
     def note_tasks(self, tasks: "set[asyncio.Task[Any]]") -> None:
         """Note *tasks* of a loop that is about to be closed."""
         for task in tasks:
+            if getattr(task, "_antiphon_guard", self._number) != self._number:
+                continue  # of another test, or of a fixture that is wider than one
             self._tasks.append(Leak("task", _task_text(task), _task_place(task)))
 
 
@@ -187,13 +243,17 @@ def _task_place(task: "asyncio.Task[Any]") -> str:
         return made
     code = getattr(task.get_coro(), "cr_code", None)
     if code is None:
-        return "an unknown place"
+        return _UNKNOWN
     return f"an unknown place; its code is at {code.co_filename}:{code.co_firstlineno}"
 
 
 def _is_open(kind: str, thing: Any) -> bool:
     if kind == "socket":
         return bool(thing.fileno() != -1)
+    if kind == "client":
+        return bool(thing._session is not None and not thing._session.closed)
+    if kind == "server":
+        return bool(thing.started and not thing.closed)
     if kind == "process":
         return thing.poll() is None
     return not thing.closed
@@ -203,6 +263,7 @@ class _PlacedTask(asyncio.Task[Any]):
     """A task that knows where it was made."""
 
     _antiphon_made_at: str
+    _antiphon_guard: int | None
 
 
 def task_factory(
@@ -211,6 +272,8 @@ def task_factory(
     """Make tasks that know where they were made; for ``loop.set_task_factory``."""
     task = _PlacedTask(coroutine, loop=loop, **kwargs)
     task._antiphon_made_at = place_of_user()
+    guard = LeakGuard._active
+    task._antiphon_guard = None if guard is None else guard._number
     return task
 
 
@@ -220,7 +283,10 @@ def _install() -> None:
         return
     LeakGuard._installed = True
     sys.addaudithook(_on_audit)
+    _note_instances(TestClient, "client")
+    _note_instances(BaseTestServer, "server")
     _note_instances(ClientSession, "session")
+    _note_instances(BaseConnector, "connector")
     _note_instances(ClientResponse, "response")
     _note_responses_left_to_clients()
     _note_threads()
@@ -234,7 +300,8 @@ def _on_audit(event: str, args: tuple[Any, ...]) -> None:
     if guard is None:
         return
     if event == "socket.__new__":
-        guard._objects.append(("socket", args[0], place_of_user()))
+        if not _has_owner("socket"):
+            guard._objects.append(("socket", args[0], place_of_user()))
     elif event in {"tempfile.mkstemp", "tempfile.mkdtemp"}:
         guard._files.append((os.fspath(args[0]), place_of_user()))
     elif event == "open" and isinstance(args[0], str | bytes | os.PathLike):
@@ -274,7 +341,7 @@ def _note_instances(cls: type[Any], kind: str) -> None:
     def noting(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         guard = LeakGuard._active
-        if guard is not None:
+        if guard is not None and not _has_owner(kind):
             guard._objects.append((kind, self, place_of_user()))
 
     cls.__init__ = noting
