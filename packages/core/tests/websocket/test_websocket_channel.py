@@ -5,6 +5,7 @@ import gc
 import random
 import warnings
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -428,6 +429,64 @@ def test_large_messages_are_compressed_in_a_thread_and_leave_in_order(
         ]
         p.feed((0x88, b"\x0f\xa0"))
         assert await closing
+
+    run(main())
+
+
+class Refusing(ThreadPoolExecutor):
+    """An executor that takes so many jobs, and then none, as one that was shut down."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__(1)
+        self.takes = takes
+
+    def submit(self, *args: Any, **options: Any) -> Any:
+        if not self.takes:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        self.takes -= 1
+        return super().submit(*args, **options)
+
+
+def test_a_thread_that_is_refused_ends_the_connection(peer: Any, run: Run) -> None:
+    """What waits behind the first message is told, and nothing of it is sent."""
+
+    async def main() -> None:
+        p = peer(deflate=DeflateParameters(), compress_in_thread_from=10_000)
+        asyncio.get_running_loop().set_default_executor(Refusing(1))
+        sends = [
+            asyncio.ensure_future(send)
+            for send in (
+                p.ws.send_bytes(bytes(20_000)),
+                p.ws.send_bytes(bytes(20_001)),
+                p.ws.send_str("x"),
+            )
+        ]
+        closing = asyncio.create_task(p.ws.receive())
+        await thread_done(p.ws)
+        results = await asyncio.wait_for(asyncio.gather(*sends, return_exceptions=True), 30)
+        assert [type(result) for result in results] == [ConnectionAbortedError] * 3
+        assert "cannot schedule" in str(results[1])
+        message = await closing
+        assert message.type is ERROR
+        assert "cannot schedule" in str(message.data)
+        assert p.below.aborted
+        assert len(p.below.take()) == 1
+        assert p.ws.closed
+
+    run(main())
+
+
+def test_a_refused_thread_is_told_to_who_awaits_the_send(peer: Any, run: Run) -> None:
+    async def main() -> None:
+        p = peer(deflate=DeflateParameters(), compress_in_thread_from=10_000)
+        asyncio.get_running_loop().set_default_executor(Refusing(0))
+        sending = p.ws.send_bytes(bytes(20_000))
+        with pytest.raises(ConnectionAbortedError, match="cannot schedule"):
+            await sending
+        assert p.below.aborted
+        assert p.below.take() == []
+        assert (await p.ws.receive()).type is ERROR
+        assert await p.ws.receive() == WS_CLOSED_MESSAGE
 
     run(main())
 

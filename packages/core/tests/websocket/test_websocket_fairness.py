@@ -145,6 +145,50 @@ def test_what_messages_inflate_to_counts(memory_channel: Any, frame: Frame, run:
     run(main())
 
 
+class CountingInflater:
+    """An inflater that counts what comes out of it."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.out = 0
+
+    def decompress(self, *args: Any, **options: Any) -> bytes:
+        data: bytes = self._real.decompress(*args, **options)
+        self.out += len(data)
+        return data
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["whole", "amid a message"])
+def test_what_comes_behind_our_close_frame_is_not_inflated(
+    begun: bool, memory_channel: Any, frame: Frame, run: Run
+) -> None:
+    """Nobody is to see it, so 4 KB that would be 4 MB cost no more than 4 KB."""
+    bomb = Deflater(15, keep_context=False).compress(bytes(4 << 20))
+
+    async def main() -> None:
+        below = memory_channel()
+        ws, _ = flooded(below, frame(0x42, bomb) if begun else b"", deflate=DeflateParameters())
+        assembly = ws.connection._assembly
+        counting = CountingInflater(assembly._inflater)
+        assembly._inflater = counting  # type: ignore[assignment]  # it does what one does
+        closing = asyncio.create_task(ws.close(4000))
+        await asyncio.sleep(0)
+        below.feed(frame(0xC2, bomb) * (256 * 1024 // len(bomb)))
+        # The pieces of a message, one with a ping between, one that is no deflate data at all.
+        below.feed(
+            frame(0x42, bomb), frame(0x89, b"?"), frame(0x80, bomb), frame(0xC2, b"\xff" * 9)
+        )
+        assert counting.out == 0
+        assert not closing.done()
+        below.feed(frame(0x88, b"\x0f\xa0"))
+        assert await closing
+        assert counting.out == 0
+        assert ws.close_code == 4000
+        assert [first for first, _ in below.take()] == [0x88]
+
+    run(main())
+
+
 def test_pongs_of_a_turn_leave_in_one_write(memory_channel: Any, frame: Frame, run: Run) -> None:
     async def main() -> None:
         below = memory_channel()

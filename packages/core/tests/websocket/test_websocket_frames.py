@@ -256,3 +256,46 @@ def test_rsv1_belongs_to_first_frames_of_messages(
 ) -> None:
     connection = WebSocketConnection(Role.SERVER, deflate=DeflateParameters())
     assert events(connection, [b"".join(frame(*item) for item in frames)]) == [code]
+
+
+def test_storing_bytes_costs_no_more_the_more_there_are(frame: Callable[..., bytes]) -> None:
+    """Somebody who does not look at what comes, as who has paused, must not pay for its square."""
+    reader = WebSocketReader(Role.SERVER)
+    wire = frame(0x82, b"x" * 300) * 100
+    for at in range(0, len(wire), 7):
+        reader.receive_data(wire[at : at + 7])
+        assert len(reader.data) <= 7, "what was stored is copied with each piece that comes"
+    assert reader.buffered == len(wire)
+    assert reader.within_frame
+    got = b""
+    while (part := reader.next_part()) is not NEED_DATA:
+        got += part.data
+    assert got == b"x" * 300 * 100
+    assert not reader.within_frame
+    assert reader.buffered == 0
+    assert reader.data == b""
+
+
+@pytest.mark.parametrize("size", [5, 300])
+def test_looking_at_less_than_comes_copies_it_once(frame: Callable[..., bytes], size: int) -> None:
+    """One frame is taken for every two that come."""
+    reader = WebSocketReader(Role.SERVER)
+    one = frame(0x82, b"x" * size)
+    stored: list[bytes] = []
+    for _ in range(1000):
+        reader.receive_data(one[:4])
+        reader.receive_data(one[4:] + one)
+        assert reader.next_part() == (0x82, b"x" * size, True, True)
+        if not stored or stored[-1] is not reader.data:
+            stored.append(reader.data)
+    # Each time all that had been stored, and each time twice as much.
+    assert len(stored) <= 15
+    assert sum(map(len, stored)) <= 4 * 1000 * 2 * len(one)
+    for _ in range(1000):
+        assert reader.next_part() == (0x82, b"x" * size, True, True)
+    assert reader.next_part() is NEED_DATA
+    reader.receive_data(one[:3])
+    reader.receive_data(one[3:-1])
+    reader.fail()
+    assert reader.buffered == 0
+    assert reader.next_part() is NEED_DATA

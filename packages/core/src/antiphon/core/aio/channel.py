@@ -54,6 +54,40 @@ class PingTimeout(TimeoutError):
 
 
 @final
+class _Joined:
+    """A message that is put together from pieces."""
+
+    __slots__ = ("_kind", "_there", "size")
+
+    def __init__(self, first: Fragment) -> None:
+        self._kind = first.type
+        self._there: Any = io.StringIO() if isinstance(first.data, str) else io.BytesIO()
+        self.size = 0
+        """Bytes of it, of a text those of its UTF-8."""
+
+    def add(self, data: str | bytes) -> None:
+        """Add a piece, `str` or bytes as the first was."""
+        self._there.write(data)
+        if isinstance(data, str) and not data.isascii():
+            data = data.encode("utf-8")
+        self.size += len(data)
+
+    def fragment(self) -> Fragment:
+        """Return what there is as one piece, of which more is to come."""
+        return Fragment(self._kind, self._there.getvalue(), False)
+
+    def message(self) -> WSMessage:
+        """Return what there is as the whole message."""
+        data: Any = self._there.getvalue()
+        if self._kind is _BINARY:
+            return WSMessageBinary(_BINARY, data, None)
+        if isinstance(data, str):
+            return WSMessageText(_TEXT, data, None)
+        # No part of the union: only who asks for bytes gets them, and the types say str.
+        return cast(WSMessage, WSMessageTextBytes(_TEXT, data, None))
+
+
+@final
 class WebSocketChannel(SendingEnd):
     """Drives a `WebSocketConnection` over a `ByteChannel`; takes the place of its receiver.
 
@@ -88,6 +122,7 @@ class WebSocketChannel(SendingEnd):
         "_going_on",
         "_heartbeat",
         "_hung_up",
+        "_joined",
         "_last_read",
         "_left",
         "_loop",
@@ -153,6 +188,9 @@ class WebSocketChannel(SendingEnd):
         self._pongs: list[bytes] = []
         self._owed: bytes | None = None  # the last ping that came while nothing could leave
         self._waiter: asyncio.Future[None] | None = None
+        # A message of which pieces were read ahead, as far as they were taken; whether the rest of
+        # one that was received in pieces is to be left out.
+        self._joined: _Joined | None = None
         self._skipping = False
         # How it ended.
         self._discarding = False  # we close: what the peer says is of no interest any more
@@ -242,7 +280,7 @@ class WebSocketChannel(SendingEnd):
             event = self._take()
             if type(event) is not Fragment:
                 return cast(WSMessage, event)
-            whole = await self._collect(event, timeout)
+            whole = self._join(event)
             if whole is not None:
                 return whole
 
@@ -279,6 +317,12 @@ class WebSocketChannel(SendingEnd):
         piece. A message left in the middle is skipped by the next `receive`.
         """
         self._connection.streaming = True
+        joined = self._joined
+        if joined is not None:
+            # `receive` began with it and was cancelled, or returned a ping from within it.
+            self._joined = None
+            self._skipping = True
+            return joined.fragment()
         if not self._queue and not await self._wait(timeout):
             return self._nothing_more()
         event = self._take()
@@ -290,48 +334,44 @@ class WebSocketChannel(SendingEnd):
             return Fragment(message.type, message.data, True)
         return message
 
-    async def _collect(self, piece: Fragment, timeout: float | None) -> WSMessage | None:
-        """Put a message together of which pieces were read ahead; ``None`` for one to skip."""
-        limit = self._connection.max_msg_size
-        skipped = self._skipping
-        text = piece.type is _TEXT and isinstance(piece.data, str)
-        there: Any = io.StringIO() if text else io.BytesIO()
-        there.write(piece.data)
-        while not piece.final:
-            try:
-                more = bool(self._queue) or await self._wait(timeout)
-            except BaseException:
-                # Cancelled, or out of time: the next call begins where this one did.
-                data = there.getvalue()
-                self._queue.appendleft(Fragment(piece.type, data, False))
-                self._size += len(data)
-                raise
-            if not more:
-                return None
-            event = self._take()
-            if type(event) is not Fragment:
-                return cast(WSMessage, event)
-            piece = event
-            if not skipped:
-                there.write(piece.data)
-                if limit and there.tell() > limit:
-                    self._fail(too_big(limit))
-                    return None
-        self._skipping = False
-        if skipped:
+    def _join(self, piece: Fragment) -> WSMessage | None:
+        """Put a piece that was read ahead to its message.
+
+        Returns:
+            The message, if this ends it; ``None`` if not, or if it is one to skip.
+        """
+        if self._skipping:
+            self._skipping = not piece.final
             return None
-        message = WSMessageBinary
-        if piece.type is _TEXT:
-            message = WSMessageText if text else WSMessageTextBytes  # type: ignore[assignment]  # one of them
-        return message(piece.type, there.getvalue(), None)  # type: ignore[arg-type]  # of that type
+        joined = self._joined
+        if joined is None:
+            joined = self._joined = _Joined(piece)
+        joined.add(piece.data)
+        limit = self._connection.max_msg_size
+        if limit and joined.size > limit:
+            self._forget()
+            self._connection.fail()
+            self._fail(too_big(limit))
+        elif piece.final:
+            self._joined = None
+            return joined.message()
+        return None
+
+    def _forget(self) -> None:
+        """Drop what was received and not taken."""
+        self._queue.clear()
+        self._size = 0
+        self._joined = None
 
     def _take(self) -> WSMessage | Fragment:
         event: Any = self._queue.popleft()
         kind = event[0]
         if kind is _TEXT or kind is _BINARY:
             self._size -= len(event[1])
-        elif (kind is _CLOSE and self._autoclose) or kind is _ERROR:
-            self._reply()
+        elif kind is _CLOSE or kind is _ERROR:
+            self._joined = None
+            if self._autoclose or kind is _ERROR:
+                self._reply()
         if (
             self._paused
             and len(self._queue) <= self._max_queue // 2
@@ -344,21 +384,25 @@ class WebSocketChannel(SendingEnd):
         """Wait for something in the queue; false if nothing will come."""
         if self._waiter is not None:
             raise RuntimeError("Concurrent call to receive() is not allowed")
-        if self._over():
-            return False
-        waiter = self._waiter = self._loop.create_future()
         if timeout is not None:
-            self._receive_by = self._loop.time() + timeout
-            self._arm(self._receive_by)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            timed_out = self._receive_by < 0
-            self._receive_by = math.inf
-        if timed_out and not self._queue and not self._over():
-            raise TimeoutError
-        return bool(self._queue)
+            timeout += self._loop.time()
+        while not self._queue:
+            if self._over():
+                return False
+            waiter = self._waiter = self._loop.create_future()
+            if timeout is not None:
+                self._receive_by = timeout
+                self._arm(timeout)
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+                timed_out = self._receive_by < 0
+                self._receive_by = math.inf
+            if timed_out and not self._queue and not self._over():
+                raise TimeoutError
+            # Whoever called `receive` before this task ran may have taken what woke it.
+        return True
 
     def _over(self) -> bool:
         """Whether nothing will be added to the queue."""
@@ -449,8 +493,6 @@ class WebSocketChannel(SendingEnd):
                     break
                 kind = event[0]
                 if kind is _TEXT or kind is _BINARY:
-                    if self._discarding:
-                        continue
                     size = len(event[1])
                     self._size += size
                     left -= size >> 12
@@ -657,8 +699,8 @@ class WebSocketChannel(SendingEnd):
         frame = connection.close(code, message)
         self._reply_by = math.inf
         self._discarding = True
-        self._queue.clear()
-        self._size = 0
+        connection.discard_messages()
+        self._forget()
         self._outbox.put(frame)
         self._wake()
         if connection.close_received:

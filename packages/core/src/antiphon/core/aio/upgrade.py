@@ -29,6 +29,7 @@ class TransportChannel(asyncio.Protocol):
         self._transport = transport
         self._receiver: ByteReceiver | None = None
         self._unclaimed = [begun] if begun else []
+        self._kept = len(begun)  # bytes in `_unclaimed`
         self._eof = False
         self._paused = False
         self._lost: Exception | bool | None = False
@@ -52,6 +53,10 @@ class TransportChannel(asyncio.Protocol):
         """Deliver to *receiver* from now on, what is already buffered at once."""
         self._receiver = receiver
         unclaimed, self._unclaimed = self._unclaimed, []
+        if self._lost is False:
+            # What was held back for want of a receiver. From here on it is the receiver who says
+            # whether to read, and it may do so while it is given what came early.
+            self.resume_reading()
         # From the transport to the receiver without a step in between. Setting the protocol anew
         # tells transports that remember its methods.
         self.data_received = receiver.data_received  # type: ignore[method-assign]  # see above
@@ -62,8 +67,6 @@ class TransportChannel(asyncio.Protocol):
             receiver.eof_received()
         if self._lost is not False:
             receiver.connection_lost(self._lost if isinstance(self._lost, Exception) else None)
-        elif self._paused:
-            self.resume_reading()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hand *data* to the transport; never waits; dropped once the connection is lost."""
@@ -111,7 +114,8 @@ class TransportChannel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._unclaimed.append(data)
-        if sum(map(len, self._unclaimed)) > _MAX_UNCLAIMED:
+        self._kept += len(data)
+        if self._kept > _MAX_UNCLAIMED:
             self.pause_reading()
 
     def eof_received(self) -> bool:

@@ -181,7 +181,9 @@ class Outbox:
         if self.working is None:
             if len(payload) < self._thread_from:
                 return self.put(self._frame(first, payload, level))
-            self._work(_Message(first, bytes(payload), level))
+            failed = self._work(_Message(first, bytes(payload), level))
+            if failed is not None:
+                return FailedSend(failed)
         else:
             # bytes: by the time its turn comes the caller may have changed what can be changed.
             self._jobs.append(_Message(first, bytes(payload), level))
@@ -211,25 +213,41 @@ class Outbox:
         deflated = connection.deflate(payload, final=first >= FIN, level=level)
         return connection.deflated_frame(first, deflated)
 
-    def _work(self, message: _Message) -> None:
+    def _work(self, message: _Message) -> ConnectionError | None:
+        """Have a thread compress *message*; return the error of a connection that cannot go on."""
         # Nothing else is compressed meanwhile: later messages wait in `_jobs`.
         deflate, payload, level = self._connection.deflate, message.payload, message.level
         first = message.first
-        self.working = self._loop.run_in_executor(
-            None, lambda: deflate(payload, final=first >= FIN, level=level)
-        )
+        try:
+            self.working = self._loop.run_in_executor(
+                None, lambda: deflate(payload, final=first >= FIN, level=level)
+            )
+        except RuntimeError as exc:
+            # The executor was shut down, or there is no thread to be had.
+            return self._give_up(exc)
         self.working.add_done_callback(lambda done: self._worked(first, done))
+        return None
+
+    def _give_up(self, cause: BaseException) -> ConnectionError:
+        """End the connection for want of a message: what follows refers to it. Whoever waits for
+        what was put is told."""
+        error = ConnectionAbortedError(f"A message could not be compressed: {cause}")
+        error.__cause__ = cause
+        jobs, self._jobs = self._jobs, deque()
+        self._failed(error)
+        for job in jobs:
+            if isinstance(job, asyncio.Future):
+                if not job.done():
+                    job.set_exception(error)
+            elif not isinstance(job, bytes | _Message):
+                job()
+        return error
 
     def _worked(self, first: int, done: "asyncio.Future[bytes]") -> None:
         self.working = None
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
-            # What follows refers to what is missing.
-            self._failed(error or ConnectionAbortedError("The compressing thread was cancelled"))
-            for job in self._jobs:
-                if not isinstance(job, bytes | _Message):
-                    _call(job)
-            self._jobs.clear()
+            self._give_up(error or ConnectionAbortedError("its thread was cancelled"))
             return
         self._channel.write(self._connection.deflated_frame(first, done.result()))
         jobs = self._jobs

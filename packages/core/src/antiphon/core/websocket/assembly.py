@@ -15,7 +15,7 @@ from .models import (
     WSMsgType,
 )
 
-__all__ = ("Assembly", "Fragment", "checked_utf8", "too_big")
+__all__ = ("Assembly", "Discarding", "Fragment", "checked_utf8", "too_big")
 
 _TEXT: Final = 0x1
 _BINARY: Final = 0x2
@@ -201,6 +201,26 @@ class Assembly:
         self._streaming = False
         if self._max_size:
             self._reader.max_frame_size = self._max_size
+
+
+@final
+class Discarding:
+    """Takes the place of an `Assembly` of which nobody wants the messages: nothing is inflated,
+    decoded or kept, and no order of frames is asked for."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self) -> None:
+        self.kind = _BINARY  # never "none": no message can come whole
+
+    def begin(self, first: int, *, streaming: bool) -> None:
+        """Take the beginning of a data frame."""
+
+    def add(self, first: int, data: bytes, *, frame_ends: bool) -> None:
+        """Take payload of a data frame."""
+
+    def forget(self) -> None:
+        """Begin anew."""
 
 
 def checked_utf8(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Final, cast, final
 
 from ..errors import LocalProtocolError, WebSocketError
 from ..typedefs import Byteish
-from .assembly import Assembly, Fragment, checked_utf8, too_big
+from .assembly import Assembly, Discarding, Fragment, checked_utf8, too_big
 from .deflate import DeflateParameters, Deflater, Inflater
 from .frames import (
     CONTROL,
@@ -175,7 +175,9 @@ class WebSocketConnection:
         self.reader = WebSocketReader(role, allow_rsv1=self.compresses)
         """What has come and was not looked at."""
         self._writer = WebSocketWriter(role)
-        self._assembly = Assembly(self.reader, max_msg_size, inflater, decode_text=decode_text)
+        self._assembly: Assembly | Discarding = Assembly(
+            self.reader, max_msg_size, inflater, decode_text=decode_text
+        )
         self._decode_text = decode_text
         self._state = State.OPEN
         self._close_sent = False
@@ -243,6 +245,20 @@ class WebSocketConnection:
         if not self._close_came and self.close_code is None:
             self.close_code = WSCloseCode.ABNORMAL_CLOSURE
         self._step(_Input.EOF)
+
+    def discard_messages(self) -> None:
+        """Give no more messages, only control frames: for who waits for the peer's close frame
+        and for nothing else. What still comes costs what its bytes cost, whatever they would
+        inflate to, and mistakes within messages go unnoticed."""
+        self._assembly.forget()
+        self._assembly = Discarding()
+
+    def fail(self) -> None:
+        """Note that the peer broke a rule of which only the caller knows: nothing follows.
+
+        `close` then tells it why.
+        """
+        self._fail()
 
     def next_event(self) -> WSMessage | Fragment | NeedData:
         """Return the next message: TEXT, BINARY, PING, PONG or CLOSE.

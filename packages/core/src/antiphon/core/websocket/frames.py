@@ -90,6 +90,7 @@ class WebSocketReader:
         "_key",
         "_left",
         "_masked",
+        "_more",
         "_pos",
         "data",
         "max_frame_size",
@@ -102,6 +103,9 @@ class WebSocketReader:
         """Bytes of which some were not given out yet; empty if there are none. To be looked at
         only: it saves a call where a call for each frame counts."""
         self._pos = 0
+        # What came while there was `data`; joined to it when that does not suffice, so that a byte
+        # is copied twice at most, however many pieces come before one is looked at.
+        self._more: list[bytes] = []
         self._first = 0
         self._left = 0
         self._key = b""
@@ -113,7 +117,7 @@ class WebSocketReader:
     @property
     def buffered(self) -> int:
         """Bytes received and not given out yet."""
-        return len(self.data) - self._pos
+        return len(self.data) - self._pos + sum(map(len, self._more))
 
     @property
     def within_frame(self) -> bool:
@@ -122,11 +126,25 @@ class WebSocketReader:
 
     def receive_data(self, data: bytes) -> None:
         """Store bytes that came; after an error they are dropped."""
+        if self._failed:
+            return
         if self.data:
-            data = self.data[self._pos :] + data
-        if not self._failed:
+            self._more.append(data)
+        else:
             self.data = data
             self._pos = 0
+
+    def _join(self) -> None:
+        """Bring what came later to what is looked at, of which it is the rest."""
+        self.data = b"".join((self.data[self._pos :], *self._more))
+        self._pos = 0
+        self._more.clear()
+
+    def _used_up(self) -> None:
+        """Turn from what was given out to what came later."""
+        self.data = b"".join(self._more)
+        self._pos = 0
+        self._more.clear()
 
     def receive_whole(self, data: bytes) -> bytes | None:
         """Take bytes that are one short data frame, no less and no more, with FIN and no reserved
@@ -181,10 +199,13 @@ class WebSocketReader:
             payload = (_integer(payload, "little") ^ _integer(mask, "little")).to_bytes(
                 length, "little"
             )
-        if end == len(data):
+        if end != len(data):
+            self._pos = end
+        elif self._more:
+            self._used_up()
+        else:
             self.data = b""
-            end = 0
-        self._pos = end
+            self._pos = 0
         return _new(FramePart, (first, payload, True, True))
 
     def _next_part(self) -> FramePart | NeedData:
@@ -197,6 +218,9 @@ class WebSocketReader:
             return self._go_on(begins=False)
         header = frame_header(data, start)
         if header is None:
+            if self._more:
+                self._join()
+                return self._next_part()
             self._check_beginning()
             return NEED_DATA
         first, length, key, start = header
@@ -213,10 +237,13 @@ class WebSocketReader:
             if key:
                 payload = xor_mask(payload, key)
             if end == len(data):
-                self.data = b""
-                end = 0
-            self._pos = end
+                self._used_up()
+            else:
+                self._pos = end
             return _new(FramePart, (first, payload, True, True))
+        if self._more:
+            self._join()
+            return self._next_part()
         if first & CONTROL:
             return NEED_DATA
         self._first = first
@@ -233,8 +260,7 @@ class WebSocketReader:
             self._pos = end
             payload = data[start:end]
         else:
-            self.data = b""
-            self._pos = 0
+            self._used_up()
             payload = data[start:] if start else data
         size = len(payload)
         self._left -= size
@@ -261,6 +287,7 @@ class WebSocketReader:
         """Drop what came and what will come."""
         self._failed = True
         self.data = b""
+        self._more.clear()
         self._pos = self._left = 0
 
     def _fail(self, code: int, text: str) -> NoReturn:
