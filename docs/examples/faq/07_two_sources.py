@@ -46,7 +46,8 @@ async def chat(request: web.Request) -> web.WebSocketResponse:
         task = asyncio.create_task(forward(messages, ws))
         try:
             async for msg in ws:
-                await hub.publish(msg.data)
+                if msg.type is web.WSMsgType.TEXT:
+                    await hub.publish(msg.data)
         finally:
             task.cancel()
     return ws

@@ -50,6 +50,7 @@ async def test_what_one_user_says_reaches_all(test_client, example):
     client = await test_client(example("faq/07_two_sources.py").create_app())
     first = await client.ws_connect("/chat")
     second = await client.ws_connect("/chat")
+    await first.send_bytes(b"not what this chat is for")
     await first.send_str("hello")
     assert await first.receive_str() == "hello"
     assert await second.receive_str() == "hello"
