@@ -152,8 +152,7 @@ class MeasuringWriter(AbstractStreamWriter):
 
     def __init__(self, below: AbstractStreamWriter, length: int) -> None:
         self._below = below
-        self._announced = length
-        self.length: int = length
+        self._announced = self._left = length
 
     @property
     def transport(self) -> asyncio.Transport | None:
@@ -166,8 +165,8 @@ class MeasuringWriter(AbstractStreamWriter):
         Raises:
             ClientPayloadError: It is more than was announced; none of it was written.
         """
-        self.length -= chunk.nbytes if isinstance(chunk, memoryview) else len(chunk)
-        if self.length < 0:
+        self._left -= chunk.nbytes if isinstance(chunk, memoryview) else len(chunk)
+        if self._left < 0:
             raise ClientPayloadError(
                 f"The content is more than the {self._announced} bytes that were announced"
             )
