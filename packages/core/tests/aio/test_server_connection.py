@@ -1473,3 +1473,30 @@ def test_whoever_asks_late_is_told_that_the_peer_has_left(
         assert len(bodies(connection.transport.written)) == wire.count(b"GET")
 
     run(check())
+
+
+@pytest.mark.parametrize("upgraded", [False, True], ids=["server", "after an upgrade"])
+def test_a_peer_that_resets_before_we_half_close_is_no_error(
+    upgraded: bool, run: Run, served: Served, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio shuts the socket down in the call, and the kernel says ENOTCONN."""
+
+    async def check() -> None:
+        async def handler(exchange: ServerExchange) -> None:
+            if upgraded:
+                exchange.upgrade(101, fields(Upgrade="x")).write_eof()
+            else:
+                await echo(exchange)
+
+        def refused() -> None:
+            raise OSError(107, "Transport endpoint is not connected")
+
+        connection = served(HttpServer(handler))
+        monkeypatch.setattr(connection.transport, "write_eof", refused)
+        ask = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+        connection.transport.feed(ask if upgraded else b"GET  / HTTP/1.1\r\n\r\n" + GET)
+        await connection.transport.lost
+        assert connection.transport.aborted
+        assert not connection.server.connections
+
+    run(check())

@@ -11,11 +11,23 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-__all__ = ("ConnectionProtocol", "connection_lost_error")
+__all__ = ("ConnectionProtocol", "connection_lost_error", "half_close")
 
 _numbers: Final = itertools.count(1)
 
 _ASYNCIOS_TIME: Final = asyncio.BaseEventLoop.time
+
+
+def half_close(transport: asyncio.WriteTransport) -> None:
+    """End our side of the connection; *transport* can do that.
+
+    A selector loop shuts the socket down in this very call if nothing is left to be sent, and
+    a peer may have reset it before: that is told by `connection_lost`, as ever.
+    """
+    try:
+        transport.write_eof()
+    except OSError:
+        transport.abort()
 
 
 def connection_lost_error(cause: BaseException | None = None) -> ConnectionResetError:

@@ -28,7 +28,7 @@ from ..http1.connection import (
     State,
 )
 from .content import ContentSink
-from .flow import ConnectionProtocol, connection_lost_error
+from .flow import ConnectionProtocol, connection_lost_error, half_close
 from .server_exchange import ExchangeState, Http1ServerExchange
 from .streams import StreamReader
 from .upgrade import TransportChannel
@@ -524,7 +524,7 @@ class Http1ServerProtocol(ConnectionProtocol):
             return
         self.phase = Phase.LINGERING
         self.hold_reading(False)
-        transport.write_eof()
+        half_close(transport)
 
     def _close(self) -> None:
         self.flush()

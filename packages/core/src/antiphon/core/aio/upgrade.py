@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, cast, final
 
 from .exchange import ByteReceiver, ConnectionInfo
-from .flow import ConnectionProtocol
+from .flow import ConnectionProtocol, half_close
 
 __all__ = ("TransportChannel",)
 
@@ -96,7 +96,7 @@ class TransportChannel(asyncio.Protocol):
     def write_eof(self) -> None:
         """Half-close, where the transport can; TLS cannot."""
         if self._lost is False and self._transport.can_write_eof():
-            self._transport.write_eof()
+            half_close(self._transport)
 
     def close(self) -> None:
         """Close once everything written has left."""
