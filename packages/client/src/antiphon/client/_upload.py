@@ -127,7 +127,8 @@ async def _send_content(
             raise ClientPayloadError(
                 f"The content ended {left} bytes short of the {plan.length} that were announced"
             )
-    await writer.write_eof()
+    if plan.length != 0:  # else the head was the whole request
+        await writer.write_eof()
     return True
 
 
