@@ -27,7 +27,7 @@ def runner(request: pytest.FixtureRequest) -> asyncio.Runner:
 def test_a_download_that_is_cut_ends_with_a_connection_error(
     runner: asyncio.Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.WARNING)
 
     async def check() -> BaseException:
         loop = asyncio.get_running_loop()
